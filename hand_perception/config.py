@@ -149,7 +149,7 @@ class PipelineSettings(Settings):
     mano_dir: str = _setting('', 'Folder with your licensed MANO_RIGHT.pkl.')
     hand_scale: float = _setting(
         1.0,
-        'Size of the person\'s hands against the hand model; 1.1 for hands 10 % larger. '
+        "Size of the person's hands against the hand model; 1.1 for hands 10 % larger. "
         'Distances grow with it.',
         minimum=0.5,
         maximum=1.5,
@@ -157,7 +157,7 @@ class PipelineSettings(Settings):
     )
     max_hands: int = _setting(2, 'Most hands followed at a time.', minimum=1, maximum=8)
     one_hand_per_side: bool = _setting(
-        True, 'At most one left and one right hand: the wearer\'s own. False for more people.'
+        True, "At most one left and one right hand: the wearer's own. False for more people."
     )
     detection_threshold: float = _setting(
         0.5, 'Palm score from which a palm is looked at.', minimum=0.05, maximum=0.99, live=True
@@ -217,14 +217,12 @@ class PerceptionSettings(PipelineSettings):
     )
     max_age_ms: float = _setting(
         500.0,
-        'Images older than this are dropped, by their stamp and the node\'s clock; 0 keeps all.',
+        "Images older than this are dropped, by their stamp and the node's clock; 0 keeps all.",
         minimum=0.0,
         maximum=60000.0,
         live=True,
     )
-    publish_vertices: bool = _setting(
-        False, 'Fill HandPose.vertices with the mesh.', live=True
-    )
+    publish_vertices: bool = _setting(False, 'Fill HandPose.vertices with the mesh.', live=True)
     marker_rate_hz: float = _setting(
         30.0,
         'Most marker messages per second; sent only while someone subscribes.',
@@ -254,7 +252,7 @@ class VideoSourceSettings(Settings):
     )
     rate_hz: float = _setting(
         0.0,
-        'Images per second; 0 takes the source\'s own rate (30 for a folder of images).',
+        "Images per second; 0 takes the source's own rate (30 for a folder of images).",
         minimum=0.0,
         maximum=1000.0,
     )

@@ -1,0 +1,199 @@
+"""Landmarks of tracked hands to metric hands: pose fit, mesh, camera metres.
+
+The hand model is a right hand. Left hands are mirrored at the plane x = 0 before the fit and
+mirrored back after it, here and nowhere else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hand_perception import geometry
+from hand_perception.datatypes import (
+    Camera,
+    DepthSource,
+    DoubleArray,
+    Frame,
+    Hand,
+    ManoParameters,
+)
+from hand_perception.models.hand_model import HandModel, load_hand_model
+from hand_perception.models.landmark_fit import HandFit, LandmarkFitter
+from hand_perception.pipeline.lift import (
+    monocular_depth,
+    normalised_from_pixels,
+    project,
+    scale_from_depth,
+)
+from hand_perception.pipeline.track import Track
+
+#: Reprojection error over hand size at which the confidence has fallen to 1/e.
+_REPROJECTION_SCALE: Final = 0.08
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Surface:
+    """Fitted right-hand meshes of one image: (N, V, 3), (N, 21, 3), (N, 10), (N, 3)."""
+
+    vertices: DoubleArray
+    keypoints: DoubleArray
+    betas: DoubleArray
+    transl: DoubleArray
+
+
+class LandmarkReconstructor:
+    """Fits the hand model to the landmarks of tracked hands."""
+
+    def __init__(self, model: HandModel, *, hand_scale: float) -> None:
+        """Prepare the fit for a hand model at a size."""
+        self.model = model
+        self._hand_scale = hand_scale
+        self._fitter = LandmarkFitter(model, hand_scale=hand_scale)
+
+    @classmethod
+    def load(cls, *, hand_model: str, mano_dir: str, hand_scale: float) -> 'LandmarkReconstructor':
+        """Load the hand model by name.
+
+        Raises:
+            WeightsError: the hand model's file is missing, corrupt or not safe to read.
+            MissingPackageError: MANO was asked for and smplx is not installed.
+        """
+        # On the CPU: the mesh of a hand is a thousand points, less than a copy to a GPU costs.
+        return cls(load_hand_model(hand_model, mano_dir=mano_dir), hand_scale=hand_scale)
+
+    def with_hand_scale(self, hand_scale: float) -> 'LandmarkReconstructor':
+        """Return a reconstructor for another size that shares the hand model."""
+        if hand_scale == self._hand_scale:
+            return self
+        return LandmarkReconstructor(self.model, hand_scale=hand_scale)
+
+    def __call__(
+        self, frame: Frame, tracks: Sequence[Track]
+    ) -> tuple[tuple[Hand, ...], tuple[HandFit, ...]]:
+        """Reconstruct all tracked hands of one image, in the order of the tracks.
+
+        Returns:
+            The hands, and the fits to start the next image from.
+        """
+        if not tracks:
+            return (), ()
+        is_right = np.array([track.is_right for track in tracks])
+        pixels = np.stack([track.landmarks.keypoints_2d for track in tracks])  # (N, 21, 2)
+        rays = normalised_from_pixels(frame.camera, pixels)
+        world = np.stack([track.landmarks.world_m for track in tracks])  # (N, 21, 3)
+        rays = np.where(is_right[:, None, None], rays, rays * (-1.0, 1.0))
+        world = np.where(is_right[:, None, None], world, geometry.mirror_points(world))
+        fits = self._fitter.fit(rays, world, previous=[track.fit for track in tracks])
+
+        rotations = np.stack([fit.rotations for fit in fits])  # (N, 16, 3, 3)
+        surface = self._pose(
+            rotations, np.tile(self._fitter.betas, (len(fits), 1)), [fit.transl for fit in fits]
+        )
+        depths = [monocular_depth(frame.camera, float(k[0, 2])) for k in surface.keypoints]
+        if frame.depth_m is not None:
+            surface, depths = self._measure_depth(frame, is_right, rotations, surface, depths)
+        axis_angles = geometry.axis_angle_from_rotation(rotations)  # (N, 16, 3)
+        hands = tuple(
+            self._hand(frame.camera, track, fit, surface, axis_angles[i], i, depths[i])
+            for i, (track, fit) in enumerate(zip(tracks, fits, strict=True))
+        )
+        return hands, tuple(fits)
+
+    def _pose(
+        self, rotations: DoubleArray, betas: DoubleArray, transl: Sequence[DoubleArray]
+    ) -> _Surface:
+        moved = np.asarray(transl, np.float64)
+        with torch.inference_mode():
+            mesh = self.model.from_rotations(
+                rotations=torch.from_numpy(rotations).float(),
+                betas=torch.from_numpy(betas).float(),
+                transl=torch.from_numpy(moved).float(),
+            )
+        return _Surface(
+            vertices=mesh.vertices.numpy().astype(np.float64),
+            keypoints=mesh.keypoints.numpy().astype(np.float64),
+            betas=betas,
+            transl=moved,
+        )
+
+    def _measure_depth(
+        self,
+        frame: Frame,
+        is_right: NDArray[np.bool_],
+        rotations: DoubleArray,
+        surface: _Surface,
+        depths: list[tuple[DepthSource, float]],
+    ) -> tuple[_Surface, list[tuple[DepthSource, float]]]:
+        """Move hands along their viewing rays to where the depth image shows their surface.
+
+        A hand that is farther than its size told is larger by the same ratio, so that its
+        projection stays: betas and transl are changed together.
+        """
+        assert frame.depth_m is not None
+        betas, centres = surface.betas.copy(), surface.keypoints.mean(1)
+        for i, right in enumerate(is_right):
+            vertices = surface.vertices[i]
+            measured = scale_from_depth(
+                frame.camera,
+                frame.depth_m,
+                vertices if right else geometry.mirror_points(vertices),
+            )
+            if measured is None:
+                continue
+            scale, stddev = measured
+            betas[i] = self.model.betas_for_scale(self._hand_scale * scale)
+            centres[i] *= scale
+            depths[i] = (DepthSource.SENSOR, stddev)
+        centred = self._pose(rotations, betas, np.zeros_like(centres))
+        return self._pose(rotations, betas, centres - centred.keypoints.mean(1)), depths
+
+    def _hand(
+        self,
+        camera: Camera,
+        track: Track,
+        fit: HandFit,
+        surface: _Surface,
+        axis_angle: DoubleArray,
+        index: int,
+        depth: tuple[DepthSource, float],
+    ) -> Hand:
+        vertices, keypoints = surface.vertices[index], surface.keypoints[index]
+        transl, betas = surface.transl[index], surface.betas[index]
+        if not track.is_right:
+            vertices, keypoints, transl = map(
+                geometry.mirror_points, (vertices, keypoints, transl)
+            )
+            axis_angle = geometry.mirror_axis_angle(axis_angle)
+        outline = project(camera, vertices)
+        distance, pinch, grasp = geometry.pinch_and_grasp(keypoints)
+        agreement = float(np.exp(-((fit.reprojection / _REPROJECTION_SCALE) ** 2)))
+        return Hand(
+            track_id=track.track_id,
+            is_right=track.is_right,
+            handedness_score=track.handedness_score,
+            confidence=track.landmarks.presence * agreement,
+            bbox_xyxy=np.concatenate(
+                [np.nanmin(outline, 0), np.nanmax(outline, 0)], dtype=np.float32
+            ),
+            keypoints_3d=keypoints.astype(np.float32),
+            keypoints_2d=project(camera, keypoints).astype(np.float32),
+            keypoint_confidence=np.full(len(keypoints), np.nan, np.float32),
+            vertices=vertices.astype(np.float32),
+            wrist_rotation=geometry.wrist_rotation(axis_angle[0], is_right=track.is_right),
+            parameters=ManoParameters(
+                global_orient=axis_angle[0],
+                hand_pose=axis_angle[1:].reshape(45),
+                betas=betas,
+                transl=transl,
+            ),
+            flexion=geometry.flexion_angles(keypoints).astype(np.float32),
+            pinch_distance_m=distance,
+            pinch=pinch,
+            grasp=grasp,
+            depth_source=depth[0],
+            depth_stddev_m=depth[1],
+        )

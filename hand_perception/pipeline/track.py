@@ -1,0 +1,128 @@
+"""Hands through time: identity, predicted regions, the vote on left or right."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from hand_perception.datatypes import HandLandmarks, Region
+from hand_perception.models.landmark_fit import HandFit
+from hand_perception.models.landmarks.regions import region_from_keypoints
+
+#: One image may not outvote a short history: its log odds are limited to this.
+_MAX_VOTE: Final = 2.0
+#: Nor may a long history outvote new evidence forever.
+_MAX_LOG_ODDS: Final = 8.0
+#: A hand given a side that its votes deny by these log odds is not the wearer's second hand.
+_DENIED_LOG_ODDS: Final = -1.5
+#: A region is moved ahead by at most this share of its size.
+_MAX_LEAD: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """One hand followed through the stream.
+
+    Attributes:
+        track_id: never reused within a run of the stream.
+        landmarks: of the newest image.
+        stamp_ns: of the newest image.
+        velocity_px_s: (x, y) of the region's centre, pixels per second.
+        right_log_odds: vote over the track, above 0 for a right hand.
+        is_right: the side given to the hand; follows the vote, but for one hand per side.
+        fit: pose of the newest image, where the back end fits one; None before.
+    """
+
+    track_id: int
+    landmarks: HandLandmarks
+    stamp_ns: int
+    velocity_px_s: tuple[float, float] = (0.0, 0.0)
+    right_log_odds: float = 0.0
+    is_right: bool = True
+    fit: HandFit | None = None
+
+    @property
+    def handedness_score(self) -> float:
+        """0-1: how far the votes of the track agree with ``is_right``."""
+        odds = self.right_log_odds if self.is_right else -self.right_log_odds
+        return 1 / (1 + math.exp(-odds))
+
+    def with_side(self, is_right: bool) -> 'Track':
+        """Return the track as a left or right hand; a pose of the other side is dropped."""
+        fit = self.fit if is_right == self.is_right else None
+        return dataclasses.replace(self, is_right=is_right, fit=fit)
+
+    def with_fit(self, fit: HandFit) -> 'Track':
+        """Return the track with the pose of its newest image."""
+        return dataclasses.replace(self, fit=fit)
+
+
+def start_track(track_id: int, landmarks: HandLandmarks, stamp_ns: int) -> Track:
+    """Begin a track from a first observation."""
+    log_odds = _vote(landmarks.right_score)
+    return Track(
+        track_id=track_id, landmarks=landmarks, stamp_ns=stamp_ns,
+        right_log_odds=log_odds, is_right=log_odds > 0,
+    )  # fmt: skip
+
+
+def continue_track(track: Track, landmarks: HandLandmarks, stamp_ns: int) -> Track:
+    """Add an observation in a later image to a track."""
+    seconds = max((stamp_ns - track.stamp_ns) * 1e-9, 1e-3)
+    old = region_from_keypoints(track.landmarks.keypoints_2d).center_px
+    new = region_from_keypoints(landmarks.keypoints_2d).center_px
+    log_odds = track.right_log_odds + _vote(landmarks.right_score)
+    log_odds = min(max(log_odds, -_MAX_LOG_ODDS), _MAX_LOG_ODDS)
+    return dataclasses.replace(
+        track,
+        landmarks=landmarks,
+        stamp_ns=stamp_ns,
+        velocity_px_s=((new[0] - old[0]) / seconds, (new[1] - old[1]) / seconds),
+        right_log_odds=log_odds,
+    )
+
+
+def predicted_region(track: Track, stamp_ns: int) -> Region:
+    """Say where the hand of a track should be looked for: constant image velocity."""
+    region = region_from_keypoints(track.landmarks.keypoints_2d)
+    seconds = max((stamp_ns - track.stamp_ns) * 1e-9, 0.0)
+    lead = np.multiply(track.velocity_px_s, seconds)
+    limit = _MAX_LEAD * region.size_px
+    lead *= min(1.0, limit / max(float(np.hypot(*lead)), 1e-9))
+    x, y = region.center_px
+    return dataclasses.replace(region, center_px=(x + float(lead[0]), y + float(lead[1])))
+
+
+def give_sides(tracks: Iterable[Track], *, one_hand_per_side: bool) -> list[Track]:
+    """Decide left or right for every track, left hands first.
+
+    With one hand per side at most two tracks stay: of two hands with the same vote the less
+    certain one becomes the other hand, unless its own votes deny that clearly; then it is no hand
+    of the wearer and the younger track is given up.
+    """
+    kept = sorted(tracks, key=lambda track: track.track_id)
+    if one_hand_per_side:
+        kept = _one_per_side(kept)
+    else:
+        kept = [track.with_side(track.right_log_odds > 0) for track in kept]
+    return sorted(kept, key=lambda track: (track.is_right, track.track_id))
+
+
+def _one_per_side(tracks: Sequence[Track]) -> list[Track]:
+    kept: list[Track] = []
+    for track in tracks:  # oldest first: a newcomer never displaces a followed hand
+        if not kept:
+            kept = [track.with_side(track.right_log_odds > 0)]
+        elif len(kept) == 1:
+            left, right = sorted((kept[0], track), key=lambda t: t.right_log_odds)
+            if min(right.right_log_odds, -left.right_log_odds) >= _DENIED_LOG_ODDS:
+                kept = [left.with_side(False), right.with_side(True)]
+    return kept
+
+
+def _vote(right_score: float) -> float:
+    score = min(max(right_score, 1e-3), 1 - 1e-3)
+    return min(max(math.log(score / (1 - score)), -_MAX_VOTE), _MAX_VOTE)
