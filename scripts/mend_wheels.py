@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy
 
-BUILD_MACHINE_FOLDER = re.compile(r'/opt/(?:python|_internal)/[^";]*?/include(?:/python3\.\d+)?(?=[";])')
+BUILD_MACHINE_FOLDER = re.compile(
+    r'/opt/(?:python|_internal)/[^";]*?/include(?:/python3\.\d+)?(?=[";])'
+)
 
 
 def mend(text: str) -> str:

@@ -1,0 +1,5 @@
+"""Install the part that needs no ROS: pip install . (settings in setup.cfg)."""
+
+from setuptools import setup
+
+setup()
