@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Convert MediaPipe's hand networks from its wheel into the .npz files of the landmark back end.
+
+    pip install tflite
+    pip download --no-deps mediapipe==0.10.21
+    python tools/convert_mediapipe.py mediapipe-0.10.21-*.whl
+
+The wheel (or a folder with the two .tflite files) is only read: nothing of it is imported or run.
+Both files are checked against their sha256 first. All weights are stored as float16 in the
+originals, so nothing is lost.
+"""
+
+import argparse
+import hashlib
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from hand_perception.errors import WeightsError
+from hand_perception.models.landmarks.networks import (
+    HandLandmarkNetwork,
+    PalmDetector,
+    PointwiseConv2d,
+)
+from hand_perception.models.landmarks.weight_files import WEIGHTS_DIR
+from hand_perception.optional import require
+
+HalfArray = NDArray[np.float16]
+
+#: Network, path inside the wheel, sha256 (equal in the wheels 0.10.14 to 0.10.21).
+SOURCES: tuple[tuple[type[nn.Module], str, str], ...] = (
+    (
+        PalmDetector,
+        'mediapipe/modules/palm_detection/palm_detection_full.tflite',
+        '1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54',
+    ),
+    (
+        HandLandmarkNetwork,
+        'mediapipe/modules/hand_landmark/hand_landmark_full.tflite',
+        '11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3',
+    ),
+)
+
+
+def read_source(source: Path, name: str, sha256: str) -> bytes:
+    """Read one .tflite file out of a wheel or a folder.
+
+    Raises:
+        WeightsError: the file is not there or is not the published one.
+    """
+    if source.is_dir():
+        candidates = [source / name, source / Path(name).name]
+        path = next((c for c in candidates if c.is_file()), None)
+        if path is None:
+            raise WeightsError(f'{source} holds no {Path(name).name}')
+        content = path.read_bytes()
+    else:
+        try:
+            with zipfile.ZipFile(source) as wheel:
+                content = wheel.read(name)
+        except (OSError, zipfile.BadZipFile, KeyError) as error:
+            raise WeightsError(
+                f'cannot read {name} from {source} ({error}); expected a mediapipe wheel between '
+                '0.10.14 and 0.10.21 (later ones carry no models)'
+            ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise WeightsError(f'{name} has sha256 {found}, expected {sha256}: not the known model')
+    return content
+
+
+def weighted_operators(content: bytes) -> Iterator[tuple[str, list[HalfArray]]]:
+    """Yield kind and constants of the operators with weights, in the order in which they run."""
+    tflite = require('tflite', purpose='the conversion of MediaPipe networks')
+    names = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
+    model = tflite.Model.GetRootAsModel(content, 0)
+    graph = model.Subgraphs(0)
+    constants: dict[int, HalfArray] = {}
+    for i in range(graph.TensorsLength()):
+        tensor = graph.Tensors(i)
+        buffer = model.Buffers(tensor.Buffer())
+        if buffer.DataLength() and tensor.Type() == tflite.TensorType.FLOAT16:
+            values = np.frombuffer(buffer.DataAsNumpy().tobytes(), np.float16)
+            constants[i] = values.reshape(tensor.ShapeAsNumpy())
+    for i in range(graph.OperatorsLength()):
+        operator = graph.Operators(i)
+        code = model.OperatorCodes(operator.OpcodeIndex())
+        kind = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        inputs = [int(n) for n in operator.InputsAsNumpy()]
+        if kind == 'DEQUANTIZE':  # float16 to float32; the constant keeps its float16 values
+            if inputs[0] in constants:
+                constants[int(operator.OutputsAsNumpy()[0])] = constants[inputs[0]]
+        elif kind in ('CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED', 'PRELU'):
+            yield kind, [constants[n] for n in inputs[1:]]
+
+
+def torch_layout(kind: str, constants: list[HalfArray]) -> dict[str, HalfArray]:
+    """Name the constants of one operator as torch does and bring them into torch's axes."""
+    weight = constants[0]
+    if kind == 'CONV_2D':
+        weight = weight.transpose(0, 3, 1, 2)  # out, height, width, in
+    elif kind == 'DEPTHWISE_CONV_2D':
+        weight = weight.transpose(3, 0, 1, 2)  # 1, height, width, channels
+    elif kind == 'PRELU':
+        return {'weight': weight.reshape(-1)}
+    return {'weight': weight, 'bias': constants[1]}
+
+
+def _kind_of(layer: nn.Module) -> str | None:
+    if isinstance(layer, nn.Conv2d):
+        return 'CONV_2D' if layer.groups == 1 else 'DEPTHWISE_CONV_2D'
+    kinds = {PointwiseConv2d: 'CONV_2D', nn.Linear: 'FULLY_CONNECTED', nn.PReLU: 'PRELU'}
+    return kinds.get(type(layer))
+
+
+def convert(network: nn.Module, content: bytes) -> dict[str, HalfArray]:
+    """Pair the layers of a network with the operators of the graph, both in running order.
+
+    Raises:
+        WeightsError: the graph is not the one the network was written after.
+    """
+    layers = [(name, m, kind) for name, m in network.named_modules() if (kind := _kind_of(m))]
+    operators = list(weighted_operators(content))
+    if len(layers) != len(operators):
+        raise WeightsError(f'{len(operators)} operators for {len(layers)} layers')
+    arrays: dict[str, HalfArray] = {}
+    for (name, layer, expected), (kind, constants) in zip(layers, operators, strict=True):
+        if kind != expected:
+            raise WeightsError(f'{name} is a {expected}, the graph has a {kind}')
+        wanted = dict(layer.named_parameters())
+        for key, values in torch_layout(kind, constants).items():
+            if isinstance(layer, PointwiseConv2d) and values.shape[2:] == (1, 1):
+                values = values[:, :, 0, 0]
+            if key not in wanted:
+                if values.any():
+                    raise WeightsError(f'{name} has no {key}, the graph has one that is not zero')
+                continue
+            if values.shape != wanted[key].shape:
+                raise WeightsError(
+                    f'{name}.{key} is {tuple(wanted[key].shape)}, the graph has {values.shape}'
+                )
+            arrays[f'{name}.{key}'] = np.ascontiguousarray(values)
+    return arrays
+
+
+def main() -> None:
+    """Convert both networks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('source', type=Path, help='mediapipe wheel or folder of .tflite files')
+    parser.add_argument('--out', type=Path, default=WEIGHTS_DIR, help='folder of the .npz files')
+    arguments = parser.parse_args()
+    for network_class, name, sha256 in SOURCES:
+        arrays = convert(network_class(), read_source(arguments.source, name, sha256))
+        path = arguments.out / f'{Path(name).stem}.npz'
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # names are data, not arguments
+        count = sum(a.size for a in arrays.values())
+        print(f'{path}: {len(arrays)} arrays, {count} weights, {path.stat().st_size} bytes')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except WeightsError as error:
+        sys.exit(f'error: {error}')
