@@ -280,3 +280,18 @@ class VideoSourceSettings(Settings):
     wait_for_subscribers: int = _setting(
         0, 'Image subscribers to wait for before the first image.', minimum=0, maximum=100
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecorderSettings(Settings):
+    """Parameters of the node ``recorder``."""
+
+    output_dir: str = _setting('recording', 'Folder to write to; made when it is not there.')
+    bag: bool = _setting(True, 'Write all topics to a rosbag2 bag (mcap) in output_dir/bag.')
+    raw_images: bool = _setting(
+        False,
+        'Also put raw image and overlay into the bag; they take 1 MB per VGA image.',
+    )
+    overlay_rate_hz: float = _setting(
+        30.0, 'Images per second of overlay.mp4.', minimum=1.0, maximum=240.0
+    )

@@ -19,7 +19,7 @@ _SENSOR_NOISE_M: Final = 0.005
 _MAX_DEPTH_CORRECTION: Final = 1.5
 _MIN_DEPTH_SAMPLES: Final = 30
 
-_UNDISTORT_CRITERIA: Final = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-8)
+_UNDISTORT_STEPS: Final = 20
 
 
 def project(camera: Camera, points_m: ArrayLike) -> DoubleArray:
@@ -56,14 +56,30 @@ def normalised_from_pixels(camera: Camera, pixels: ArrayLike) -> DoubleArray:
     if not camera.is_distorted:
         return (points - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
     distortion = np.asarray(camera.distortion, np.float64)
-    flat = points.reshape(-1, 1, 2)
-    if camera.distortion_model == 'equidistant':
-        rays = cv2.fisheye.undistortPoints(flat, camera.K, distortion)
-    else:
-        rays = cv2.undistortPointsIter(
-            flat, camera.K, distortion, np.eye(3), np.eye(3), _UNDISTORT_CRITERIA
-        )
-    return rays.reshape(points.shape).astype(np.float64)
+    undistort = (
+        cv2.fisheye.undistortPoints
+        if camera.distortion_model == 'equidistant'
+        else cv2.undistortPoints
+    )
+    rays = undistort(points.reshape(-1, 1, 2), camera.K, distortion).reshape(points.shape)
+    rays = rays.astype(np.float64)
+    # OpenCV stops after five fixed-point steps, and the way to ask for more changed between its
+    # versions; more steps of the same kind make the round trip exact. Pixels far outside the
+    # field of view that the distortion model was fitted for have no ray: they keep OpenCV's.
+    first, error = rays.copy(), _ray_error(camera, rays, points)
+    first_error = error
+    for _ in range(_UNDISTORT_STEPS):
+        if np.abs(error).max() < 1e-9:
+            break
+        rays += error
+        error = _ray_error(camera, rays, points)
+    return np.where(np.abs(error) <= np.abs(first_error), rays, first)
+
+
+def _ray_error(camera: Camera, rays: DoubleArray, pixels: DoubleArray) -> DoubleArray:
+    """Give (..., 2) by how much rays miss the pixels they should project to, in units of rays."""
+    seen = project(camera, np.concatenate([rays, np.ones_like(rays[..., :1])], -1))
+    return (pixels - seen) / (camera.fx, camera.fy)
 
 
 def monocular_depth(camera: Camera, depth_m: float) -> tuple[DepthSource, float]:

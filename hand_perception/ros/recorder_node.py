@@ -1,0 +1,215 @@
+"""The node ``recorder``: all topics of a run into a bag, an overlay video and a summary."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rclpy.task import Future
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from visualization_msgs.msg import MarkerArray
+
+from hand_perception.config import RecorderSettings
+from hand_perception.errors import SourceError
+from hand_perception.msg import HandPose, HandPoseArray
+from hand_perception.ros.bag import BagWriter
+from hand_perception.ros.params import NodeParameters
+from hand_perception.ros.process import run_node
+
+#: Topics of a run, relative to the namespace, and whether their messages are whole raw images.
+TOPICS: Final[tuple[tuple[str, type, bool], ...]] = (
+    ('image', Image, True),
+    ('image/compressed', CompressedImage, False),
+    ('camera_info', CameraInfo, False),
+    ('pose', HandPoseArray, False),
+    ('left/pose', HandPose, False),
+    ('right/pose', HandPose, False),
+    ('left/wrist', PoseStamped, False),
+    ('right/wrist', PoseStamped, False),
+    ('markers', MarkerArray, False),
+    ('overlay', Image, True),
+    ('/diagnostics', DiagnosticArray, False),
+)
+#: Deep enough that a recorder that writes a video loses nothing that is sent reliably.
+_DEPTH: Final = 100
+_REPORT_INTERVAL_S: Final = 0.2
+
+
+class RecorderNode(Node):
+    """Records until it is stopped; everything is on disk when :meth:`close` returns."""
+
+    def __init__(self, done: Future) -> None:
+        """Open the files and subscribe.
+
+        Raises:
+            ConfigError: a parameter has a value that is not allowed.
+            MissingPackageError: a bag was asked for and rosbags is not installed.
+            SourceError: the folder cannot be written or already holds a recording.
+        """
+        super().__init__('recorder', automatically_declare_parameters_from_overrides=True)
+        self.settings = NodeParameters(self, RecorderSettings, on_change=lambda _: None).settings
+        self._folder = Path(self.settings.output_dir)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SourceError(f'cannot record into {self._folder}: {error}') from error
+        self._bag = BagWriter(self._folder / 'bag') if self.settings.bag else None
+        self._video = OverlayVideo(self._folder / 'overlay.mp4', self.settings.overlay_rate_hz)
+        self._summary = RunSummary()
+        reliable = QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
+        for topic, message_type, is_raw_image in TOPICS:
+            if topic == 'image' and not self.settings.raw_images:
+                continue
+            write = self._bag_write(topic, message_type, is_raw_image)
+            self.create_subscription(
+                message_type, topic, partial(self._receive, topic, write), reliable, raw=True
+            )
+        self._last_report = 0.0
+
+    def _bag_write(
+        self, topic: str, message_type: type, is_raw_image: bool
+    ) -> Callable[[bytes], None] | None:
+        if self._bag is None or (is_raw_image and not self.settings.raw_images):
+            return None
+        return self._bag.connect(self.resolve_topic_name(topic), message_type)
+
+    def _receive(self, topic: str, write: Callable[[bytes], None] | None, cdr: bytes) -> None:
+        if write is not None:
+            write(cdr)
+        if topic == 'image/compressed':
+            self._summary.add_image(deserialize_message(cdr, CompressedImage))
+        elif topic == 'pose':
+            self._summary.add_pose(deserialize_message(cdr, HandPoseArray))
+            self._report()
+        elif topic == 'overlay':
+            self._video.add(deserialize_message(cdr, Image))
+
+    def _report(self) -> None:
+        """Tell the progress on standard output, for whoever started the node."""
+        now = time.monotonic()
+        if now - self._last_report >= _REPORT_INTERVAL_S:
+            self._last_report = now
+            print(json.dumps(self._summary.progress()), flush=True)
+
+    def close(self) -> None:
+        """Finish the files."""
+        self.destroy_node()
+        self._video.close()
+        if self._bag is not None:
+            self._bag.close()
+        self._summary.save(self._folder / 'hands.npz')
+
+
+class RunSummary:
+    """What came in a run, in numbers: stamps, ages, drops and keypoints."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._images: list[int] = []
+        self._poses: list[tuple[int, float, int, int]] = []  # stamp, age, processed, dropped
+        self._hands: list[tuple[int, HandPose]] = []
+
+    def add_image(self, message: CompressedImage) -> None:
+        """Count a camera image."""
+        self._images.append(_stamp_ns(message))
+
+    def add_pose(self, message: HandPoseArray) -> None:
+        """Add the hands of an image."""
+        counts = (message.frames_processed, message.frames_dropped)
+        self._poses.append((_stamp_ns(message), message.age, *counts))
+        self._hands += [(_stamp_ns(message), hand) for hand in message.hands]
+
+    def progress(self) -> dict[str, int]:
+        """Give the numbers so far."""
+        dropped = self._poses[-1][3] if self._poses else 0
+        return {
+            'images': len(self._images),
+            'processed': len(self._poses),
+            'dropped': dropped,
+            'hands': len(self._hands),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write arrays: over the images, over the processed images (M) and over the hands (N)."""
+        hands = [hand for _, hand in self._hands]
+        columns: dict[str, Any] = {
+            'image_stamp_ns': np.array(self._images, np.int64),
+            'pose_stamp_ns': np.array([p[0] for p in self._poses], np.int64),
+            'age_s': np.array([p[1] for p in self._poses], np.float64),
+            'frames_processed': np.array([p[2] for p in self._poses], np.int64),
+            'frames_dropped': np.array([p[3] for p in self._poses], np.int64),
+            'stamp_ns': np.array([stamp for stamp, _ in self._hands], np.int64),
+            'track_id': np.array([hand.track_id for hand in hands], np.int64),
+            'is_right': np.array(
+                [hand.handedness == HandPose.HANDEDNESS_RIGHT for hand in hands], np.bool_
+            ),
+            'confidence': np.array([hand.confidence for hand in hands], np.float32),
+            'keypoints_2d': np.array(
+                [hand.keypoints_2d for hand in hands], np.float32
+            ).reshape(-1, 21, 2),
+            'keypoints_3d': np.array(
+                [[(p.x, p.y, p.z) for p in hand.keypoints] for hand in hands], np.float32
+            ).reshape(-1, 21, 3),
+        }
+        np.savez_compressed(path, **columns)
+
+
+class OverlayVideo:
+    """An mp4 of the overlay images at a steady rate; dropped images repeat the one before."""
+
+    def __init__(self, path: Path, rate_hz: float) -> None:
+        """Open on the first image, whose size it takes."""
+        self._path = path
+        self._rate_hz = rate_hz
+        self._writer: cv2.VideoWriter | None = None
+        self._first_ns = 0
+        self._count = 0
+
+    def add(self, message: Image) -> None:
+        """Add an overlay image (bgr8, rows without padding, as the node publishes it)."""
+        image = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+        stamp_ns = _stamp_ns(message)
+        if self._writer is None:
+            self._writer = cv2.VideoWriter(
+                str(self._path),
+                cv2.VideoWriter_fourcc(*'mp4v'),
+                self._rate_hz,
+                (message.width, message.height),
+            )
+            if not self._writer.isOpened():
+                raise SourceError(f'cannot write the video {self._path}')
+            self._first_ns = stamp_ns
+        due = round((stamp_ns - self._first_ns) * 1e-9 * self._rate_hz) + 1
+        # A stamp that jumped must not fill the disk: at most a second is filled up.
+        for _ in range(min(max(due - self._count, 1), round(self._rate_hz))):
+            self._writer.write(image)
+        self._count = max(self._count + 1, due)
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.release()
+
+
+def _stamp_ns(message: Any) -> int:
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node; return its exit code."""
+    return run_node(RecorderNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

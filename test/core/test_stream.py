@@ -1,0 +1,198 @@
+"""The flow of one stream: identity, searches, resets and bounded memory."""
+
+import sys
+
+import numpy as np
+import pytest
+from stream_fakes import ScriptedBackend, frame, landmarks
+
+from hand_perception.config import PipelineSettings
+from hand_perception.models.landmark_fit import HandFit
+from hand_perception.pipeline.stream import HandPipeline, StreamState
+
+FIT = HandFit(
+    rotations=np.tile(np.eye(3), (16, 1, 1)), transl=np.zeros(3), reprojection=0.0, num_steps=1
+)
+
+
+class TrackReporter:
+    """Stands in for the pose fit: reports the tracks as hands."""
+
+    def __call__(self, image_frame, tracks):
+        self.previous = [track.fit for track in tracks]
+        return tuple(tracks), tuple(FIT for _ in tracks)
+
+    def with_hand_scale(self, hand_scale):
+        self.hand_scale = hand_scale
+        return self
+
+
+def make_pipeline(hands=(), **settings):
+    backend = ScriptedBackend(hands)
+    return HandPipeline(PipelineSettings(**settings), backend, TrackReporter()), backend
+
+
+def run(pipeline, state, times_s):
+    return [pipeline.step(state, frame(t)) for t in times_s]
+
+
+def ids(result):
+    return [track.track_id for track in result.hands]
+
+
+LEFT = {'center': (200, 240), 'right_score': 0.05}
+RIGHT = {'center': (450, 240), 'right_score': 0.95}
+
+
+def test_an_image_without_hands_gives_an_empty_result():
+    pipeline, _ = make_pipeline()
+    (result,) = run(pipeline, pipeline.new_stream(), [0.0])
+    assert result.hands == ()
+    assert result.num_detections > 0
+
+
+def test_two_hands_are_found_left_first_and_keep_their_ids():
+    pipeline, _ = make_pipeline([landmarks(**RIGHT), landmarks(**LEFT)])
+    results = run(pipeline, pipeline.new_stream(), np.arange(10) / 30)
+    assert [track.is_right for track in results[0].hands] == [False, True]
+    assert {tuple(ids(result)) for result in results} == {tuple(ids(results[0]))}
+
+
+def test_followed_hands_are_not_searched_for():
+    pipeline, backend = make_pipeline([landmarks(**RIGHT), landmarks(**LEFT)])
+    run(pipeline, pipeline.new_stream(), np.arange(10) / 30)
+    assert len(backend.searches) == 1
+    assert backend.looks == 4 + 9 * 2  # two looks at each palm, then one per hand and image
+
+
+def test_with_one_hand_of_two_the_search_runs_at_its_interval():
+    pipeline, backend = make_pipeline([landmarks(**RIGHT)], search_interval_s=0.2)
+    run(pipeline, pipeline.new_stream(), np.arange(31) / 30)
+    assert 5 <= len(backend.searches) <= 6  # 1 s at one search per 0.2 s
+
+
+def test_a_lost_hand_is_gone_in_the_first_image_without_it_and_comes_back_with_a_new_id():
+    pipeline, backend = make_pipeline([landmarks(**RIGHT)])
+    state = pipeline.new_stream()
+    first = run(pipeline, state, [0.0, 0.033])[-1]
+    backend.hands = []
+    gone = run(pipeline, state, [0.066])[0]
+    backend.hands = [landmarks(**RIGHT)]
+    again = run(pipeline, state, [0.1])[0]
+    assert gone.hands == ()
+    assert ids(again)[0] > ids(first)[0]
+
+
+def test_a_hand_that_jumps_out_of_its_region_is_found_in_the_same_image():
+    pipeline, backend = make_pipeline([landmarks((450, 240))])
+    state = pipeline.new_stream()
+    first = run(pipeline, state, [0.0])[0]
+    backend.hands = [landmarks((150, 100))]
+    jumped = run(pipeline, state, [0.033])[0]
+    assert len(jumped.hands) == 1
+    assert ids(jumped) != ids(first)  # nobody can say that it is the same hand
+
+
+def test_two_views_of_one_hand_are_one_hand():
+    pipeline, _ = make_pipeline([landmarks((450, 240)), landmarks((455, 242))])
+    (result,) = run(pipeline, pipeline.new_stream(), [0.0])
+    assert len(result.hands) == 1
+
+
+@pytest.mark.parametrize(
+    'hand',
+    [
+        landmarks((320, 240), presence=0.3),
+        landmarks((320, 240), size=4.0),
+        landmarks((320, 240), presence=float('nan')),
+        landmarks((-300, 240)),
+    ],
+    ids=['absent', 'tiny', 'not a number', 'outside'],
+)
+def test_what_is_no_hand_is_not_reported(hand):
+    pipeline, _ = make_pipeline([hand])
+    (result,) = run(pipeline, pipeline.new_stream(), [0.0])
+    assert result.hands == ()
+
+
+def test_landmarks_that_are_not_numbers_end_the_track():
+    hand = landmarks((320, 240))
+    hand.keypoints_2d[5] = np.nan
+    pipeline, _ = make_pipeline([hand])
+    (result,) = run(pipeline, pipeline.new_stream(), [0.0])
+    assert result.hands == ()
+
+
+def test_at_most_max_hands_are_followed():
+    hands = [landmarks((100 + 140 * i, 240), right_score=0.5 + 0.1 * i) for i in range(4)]
+    pipeline, _ = make_pipeline(hands, max_hands=3, one_hand_per_side=False)
+    (result,) = run(pipeline, pipeline.new_stream(), [0.0])
+    assert len(result.hands) == 3
+
+
+def test_a_stamp_that_goes_back_resets_the_stream_and_says_why():
+    pipeline, _ = make_pipeline([landmarks(**RIGHT)])
+    state = pipeline.new_stream()
+    before = run(pipeline, state, [5.0, 5.033])[-1]
+    after = run(pipeline, state, [1.0])[0]
+    assert 'went back' in after.reset_reason
+    assert ids(after)[0] > ids(before)[0]  # ids are never reused in a run of the process
+
+
+def test_a_long_gap_resets_the_stream_and_a_short_one_does_not():
+    pipeline, _ = make_pipeline([landmarks(**RIGHT)], stream_gap_s=1.0)
+    state = pipeline.new_stream()
+    short, long = run(pipeline, state, [0.0, 0.9, 2.0])[1:]
+    assert short.reset_reason == ''
+    assert 'no image for 1.1' in long.reset_reason
+
+
+def test_reset_equals_new_but_for_the_track_ids_given():
+    pipeline, _ = make_pipeline([landmarks(**RIGHT)])
+    state = pipeline.new_stream()
+    run(pipeline, state, [0.0, 0.033])
+    given = state.next_track_id
+    state.reset()
+    assert state == StreamState(next_track_id=given)
+
+
+def test_the_pose_of_the_last_image_starts_the_next_fit():
+    pipeline, _ = make_pipeline([landmarks(**RIGHT)])
+    state = pipeline.new_stream()
+    run(pipeline, state, [0.0])
+    assert pipeline._reconstructor.previous == [None]
+    run(pipeline, state, [0.033])
+    assert pipeline._reconstructor.previous == [FIT]
+
+
+def test_live_settings_take_effect_in_the_next_image():
+    pipeline, _ = make_pipeline([landmarks((320, 240), presence=0.6)])
+    state = pipeline.new_stream()
+    assert len(run(pipeline, state, [0.0])[0].hands) == 1
+    pipeline.replace_settings(pipeline.settings.replace(presence_threshold=0.7, hand_scale=1.1))
+    assert run(pipeline, state, [0.033])[0].hands == ()
+    assert pipeline._reconstructor.hand_scale == 1.1
+
+
+def test_memory_stays_bounded_over_ten_thousand_images():
+    pipeline, backend = make_pipeline([landmarks(**RIGHT), landmarks(**LEFT)])
+    state = pipeline.new_stream()
+    blank, both = [], list(backend.hands)
+    image = frame(0.0).image
+
+    def step(n):
+        backend.hands = blank if n % 7 == 0 else both
+        object.__setattr__(shown, 'stamp_ns', n * 33_000_000)
+        pipeline.step(state, shown)
+
+    shown = frame(0.0)
+    object.__setattr__(shown, 'image', image)
+    sizes = []
+    for n in range(1, 10_001):
+        step(n)
+        if n in (1_000, 10_000):
+            sizes.append((len(state.tracks), sys.getsizeof(state.tracks)))
+    assert sizes[0] == sizes[1]
+    assert set(StreamState.__slots__) == {
+        'tracks', 'next_track_id', 'last_stamp_ns', 'last_search_ns', 'last_tiles_ns',
+    }  # fmt: skip - nothing else may grow

@@ -1,0 +1,91 @@
+"""Tracks keep their identity, predict their region and vote on their side."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from stream_fakes import landmarks
+
+from hand_perception.pipeline.track import (
+    continue_track,
+    give_sides,
+    predicted_region,
+    start_track,
+)
+
+MS = 1_000_000
+
+
+def followed(track, scores, *, center=(320, 240)):
+    for score in scores:
+        hand = landmarks(center, right_score=score)
+        track = continue_track(track, hand, track.stamp_ns + 33 * MS)
+    return track
+
+
+def new_track(track_id=1, *, right_score=0.95, center=(320, 240), presence=0.99):
+    return start_track(
+        track_id, landmarks(center, right_score=right_score, presence=presence), 0
+    )
+
+
+def test_one_wrong_image_does_not_turn_a_right_hand_into_a_left_one():
+    track = followed(new_track(), [0.9, 0.95, 0.02, 0.9])
+    (sided,) = give_sides([track], one_hand_per_side=True)
+    assert sided.is_right
+    assert sided.handedness_score > 0.9
+
+
+def test_lasting_evidence_turns_the_side_and_drops_the_pose_of_the_other():
+    track = dataclasses.replace(followed(new_track(), [0.95] * 20), fit=object())
+    turned = followed(track, [0.05] * 20)
+    (sided,) = give_sides([turned], one_hand_per_side=True)
+    assert not sided.is_right
+    assert sided.fit is None
+
+
+def test_the_score_is_that_of_the_side_that_was_given():
+    left = followed(new_track(right_score=0.05), [0.05] * 5)
+    (sided,) = give_sides([left], one_hand_per_side=True)
+    assert not sided.is_right
+    assert sided.handedness_score > 0.99
+
+
+def test_two_hands_with_one_vote_become_left_and_right_by_the_stronger_vote():
+    sure = followed(new_track(1, right_score=0.9), [0.95] * 5)
+    unsure = new_track(2, right_score=0.6)
+    left, right = give_sides([sure, unsure], one_hand_per_side=True)
+    assert (left.track_id, left.is_right) == (2, False)
+    assert (right.track_id, right.is_right) == (1, True)
+
+
+def test_a_second_hand_that_is_surely_of_the_same_side_is_not_the_wearers():
+    first = followed(new_track(1), [0.95] * 5)
+    second = followed(new_track(2), [0.95] * 5)
+    kept = give_sides([second, first], one_hand_per_side=True)
+    assert [track.track_id for track in kept] == [1]
+
+
+def test_without_one_hand_per_side_all_hands_stay_with_their_votes():
+    tracks = [new_track(i, right_score=score) for i, score in enumerate([0.9, 0.9, 0.1])]
+    sided = give_sides(tracks, one_hand_per_side=False)
+    assert [(t.track_id, t.is_right) for t in sided] == [(2, False), (0, True), (1, True)]
+
+
+def test_a_region_moves_ahead_with_the_hand():
+    track = new_track(center=(300, 240))
+    hand = landmarks((310, 240))
+    track = continue_track(track, hand, 50 * MS)
+    np.testing.assert_allclose(track.velocity_px_s, (200, 0), atol=1e-6)
+    ahead = predicted_region(track, 100 * MS)
+    now = predicted_region(track, 50 * MS)
+    assert ahead.center_px[0] - now.center_px[0] == pytest.approx(10)
+    assert ahead.center_px[1] == pytest.approx(now.center_px[1])
+
+
+def test_a_region_never_runs_away():
+    track = continue_track(new_track(center=(100, 240)), landmarks((500, 240)), 33 * MS)
+    now = predicted_region(track, 33 * MS)
+    later = predicted_region(track, 10_000 * MS)
+    moved = np.hypot(*np.subtract(later.center_px, now.center_px))
+    assert moved <= 0.25 * now.size_px + 1e-6
