@@ -84,6 +84,11 @@ def _setting(
     return dataclasses.field(default=default, metadata=details)
 
 
+def _described(field: 'dataclasses.Field[Any]') -> Setting:
+    default: Any = field.default
+    return Setting(name=field.name, kind=type(default), default=default, **field.metadata)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """A frozen group of settings that checks itself when it is made."""
@@ -97,10 +102,7 @@ class Settings:
     @classmethod
     def settings(cls) -> tuple[Setting, ...]:
         """List the settings in the order in which they were written."""
-        return tuple(
-            Setting(name=f.name, kind=type(f.default), default=f.default, **f.metadata)
-            for f in dataclasses.fields(cls)
-        )
+        return tuple(_described(f) for f in dataclasses.fields(cls))
 
     @classmethod
     def from_mapping(cls: type[SettingsT], values: Mapping[str, object]) -> SettingsT:
@@ -120,7 +122,7 @@ class Settings:
 
     def replace(self: SettingsT, **values: object) -> SettingsT:
         """Return a checked copy with some values changed."""
-        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+        return dataclasses.replace(self, **values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ GRASP_OPEN, GRASP_CLOSED = 0.5, 4.0
 
 
 def rotation_from_axis_angle(axis_angle: DoubleArray) -> DoubleArray:
-    """Turn (..., 3) axis-angle vectors, radians, into (..., 3, 3) rotation matrices (Rodrigues)."""
+    """Turn (..., 3) axis-angle vectors, radians, into (..., 3, 3) matrices (Rodrigues)."""
     vector = np.asarray(axis_angle, np.float64)
     square = np.sum(vector * vector, -1)[..., None, None]
     angle = np.sqrt(square)

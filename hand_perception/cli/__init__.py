@@ -1,0 +1,1 @@
+"""The command hand_perception: each subcommand parses and calls one function."""

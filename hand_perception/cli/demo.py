@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument('--seconds', metavar='S', type=float, default=20.0,
                         help='how long to record a camera (default: 20)')  # fmt: skip
     parser.add_argument('--focal-px', metavar='PX', type=float, default=0.0,
-                        help='focal length of your camera; distances are guesses without it')  # fmt: skip
+                        help='focal length; without it distances are guesses')  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -95,7 +95,9 @@ class _Nodes:
             for log in self._logs.values():
                 log.close()
 
-    def start(self, name: str, parameters: Mapping[str, object], *, is_piped: bool = False) -> None:
+    def start(
+        self, name: str, parameters: Mapping[str, object], *, is_piped: bool = False
+    ) -> None:
         """Start a node of this package as a process, its output in a log file."""
         command = [sys.executable, '-m', f'hand_perception.ros.{name}_node', '--ros-args']
         command += ['-r', f'__ns:={_NAMESPACE}']

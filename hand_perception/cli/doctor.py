@@ -184,7 +184,9 @@ def _opencv() -> Iterator[Finding]:
             advice='keep one of them: pip uninstall the others, then reinstall the one',
         )
     else:
-        yield Finding(level=OK, topic='opencv', text=installed[0] if installed else cv2.__version__)
+        yield Finding(
+            level=OK, topic='opencv', text=installed[0] if installed else cv2.__version__
+        )
 
 
 def _pipeline() -> Iterator[Finding]:
@@ -192,18 +194,14 @@ def _pipeline() -> Iterator[Finding]:
     try:
         pipeline = HandPipeline.load(PipelineSettings())
     except HandPerceptionError as error:
-        yield Finding(
-            level=FAIL, topic='weights', text=str(error), advice='reinstall the package'
-        )
+        yield Finding(level=FAIL, topic='weights', text=str(error), advice='reinstall the package')
         return
     loaded_s = time.perf_counter() - started
     camera = Camera.assumed(640, 480)
     image = np.zeros((camera.height, camera.width, 3), np.uint8)
     state = pipeline.new_stream()
     started = time.perf_counter()
-    pipeline.step(
-        state, Frame(image=image, is_rgb=True, stamp_ns=0, frame_id='', camera=camera)
-    )
+    pipeline.step(state, Frame(image=image, is_rgb=True, stamp_ns=0, frame_id='', camera=camera))
     step_ms = (time.perf_counter() - started) * 1e3
     yield Finding(
         level=OK,

@@ -1,0 +1,1 @@
+"""Images in, metric hands out: the flow of one stream and its stages."""

@@ -13,7 +13,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -154,9 +154,9 @@ class RunSummary:
                 [hand.handedness == HandPose.HANDEDNESS_RIGHT for hand in hands], np.bool_
             ),
             'confidence': np.array([hand.confidence for hand in hands], np.float32),
-            'keypoints_2d': np.array(
-                [hand.keypoints_2d for hand in hands], np.float32
-            ).reshape(-1, 21, 2),
+            'keypoints_2d': np.array([hand.keypoints_2d for hand in hands], np.float32).reshape(
+                -1, 21, 2
+            ),
             'keypoints_3d': np.array(
                 [[(p.x, p.y, p.z) for p in hand.keypoints] for hand in hands], np.float32
             ).reshape(-1, 21, 3),

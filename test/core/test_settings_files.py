@@ -27,7 +27,9 @@ def test_parameter_files_load_into_the_settings_they_were_made_from(profile):
 def test_a_stale_file_is_told_then_written(tmp_path, capsys):
     (tmp_path / 'docs').mkdir()
     page = tmp_path / 'docs' / 'node.md'
-    page.write_text('# Node\n<!-- settings:PerceptionSettings -->\nstale rows\n<!-- /settings -->\nend\n')
+    page.write_text(
+        '# Node\n<!-- settings:PerceptionSettings -->\nstale rows\n<!-- /settings -->\nend\n'
+    )
     assert main(['--check', '--root', str(tmp_path)]) == 1
     assert 'node.md is out of date' in capsys.readouterr().out
     assert main(['--root', str(tmp_path)]) == 0
