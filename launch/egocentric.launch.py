@@ -1,0 +1,157 @@
+"""Start a video source, the perception of hands and, if wanted, RViz.
+
+    ros2 launch hand_perception egocentric.launch.py source:=synthetic rviz:=true
+    ros2 launch hand_perception egocentric.launch.py source:=none \
+        image_topic:=/camera/color/image_raw camera_info_topic:=/camera/color/camera_info
+
+Arguments here win over the parameter file. All of them: docs/launch.md, or --show-args.
+"""
+
+from ament_index_python.packages import get_packages_with_prefixes
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo
+from launch.conditions import IfCondition
+from launch.substitutions import (
+    EnvironmentVariable,
+    LaunchConfiguration,
+    NotEqualsSubstitution,
+    PathJoinSubstitution,
+)
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+NO_RVIZ = (
+    'rviz:=true, but rviz2 is not installed, so no window opens; the hands are published all the '
+    'same. Install it with: sudo apt install ros-$ROS_DISTRO-rviz2'
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the nodes, wired by the arguments."""
+    config = PathJoinSubstitution([FindPackageShare('hand_perception'), 'config'])
+    arguments = [
+        DeclareLaunchArgument(
+            'source',
+            default_value='synthetic',
+            description='synthetic (the built-in clip), a video file, a folder of images, a '
+            'camera number, or none when something else publishes the images',
+        ),
+        DeclareLaunchArgument(
+            'image_topic',
+            default_value='image',
+            description='images; relative names lie in the namespace. With compressed transport '
+            'it is <image_topic>/compressed',
+        ),
+        DeclareLaunchArgument(
+            'camera_info_topic', default_value='camera_info', description='camera intrinsics'
+        ),
+        DeclareLaunchArgument(
+            'depth_topic',
+            default_value='depth',
+            description='depth aligned to the image; read when use_depth is set in params_file',
+        ),
+        DeclareLaunchArgument(
+            'image_transport',
+            default_value='raw',
+            choices=['raw', 'compressed'],
+            description='how images travel; compressed between hosts',
+        ),
+        DeclareLaunchArgument(
+            'params_file',
+            default_value=PathJoinSubstitution([config, 'egocentric.yaml']),
+            description='parameters of the nodes; copy the default one to change values',
+        ),
+        DeclareLaunchArgument(
+            'namespace', default_value='hands', description='namespace of nodes and topics'
+        ),
+        DeclareLaunchArgument(
+            'use_sim_time',
+            default_value='false',
+            choices=['true', 'false'],
+            description='perception takes the time from /clock, as with a bag played --clock',
+        ),
+        DeclareLaunchArgument(
+            'dds_profile',
+            default_value=PathJoinSubstitution([config, 'fastdds_large_images.xml']),
+            description='Fast DDS profile for the nodes started here; yours in '
+            'FASTRTPS_DEFAULT_PROFILES_FILE (FASTDDS_... from kilted on) wins; empty for none',
+        ),
+        DeclareLaunchArgument(
+            'rviz', default_value='false', choices=['true', 'false'], description='open RViz'
+        ),
+        DeclareLaunchArgument(
+            'rviz_fixed_frame',
+            default_value='camera_optical_frame',
+            description='frame_id of the images, for RViz',
+        ),
+    ]
+
+    dds_profile = LaunchConfiguration('dds_profile')
+    wiring = {
+        'package': 'hand_perception',
+        'namespace': LaunchConfiguration('namespace'),
+        'output': 'screen',
+        'additional_env': {
+            # The first name is that of Fast DDS 2 (jazzy), the second that of 3 (kilted).
+            name: EnvironmentVariable(name, default_value=dds_profile)
+            for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+        },
+        'remappings': [
+            ('image', LaunchConfiguration('image_topic')),
+            ('image/compressed', [LaunchConfiguration('image_topic'), '/compressed']),
+            ('camera_info', LaunchConfiguration('camera_info_topic')),
+            ('depth', LaunchConfiguration('depth_topic')),
+        ],
+    }
+    source = LaunchConfiguration('source')
+    image_transport = ParameterValue(LaunchConfiguration('image_transport'), value_type=str)
+    video_source = Node(
+        executable='video_source',
+        name='video_source',
+        parameters=[
+            LaunchConfiguration('params_file'),
+            {'source': ParameterValue(source, value_type=str), 'transport': image_transport},
+        ],
+        condition=IfCondition(NotEqualsSubstitution(source, 'none')),
+        **wiring,
+    )
+    use_sim_time = ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
+    perception = Node(
+        executable='perception',
+        name='perception',
+        parameters=[
+            LaunchConfiguration('params_file'),
+            {'image_transport': image_transport, 'use_sim_time': use_sim_time},
+        ],
+        **wiring,
+    )
+    return LaunchDescription([*arguments, video_source, perception, _rviz(config, use_sim_time)])
+
+
+def _rviz(config: PathJoinSubstitution, use_sim_time: ParameterValue) -> Node | LogInfo:
+    """RViz on the topics of this launch; on a machine without it, a line that says so."""
+    condition = IfCondition(LaunchConfiguration('rviz'))
+    if 'rviz2' not in get_packages_with_prefixes():
+        return LogInfo(msg=NO_RVIZ, condition=condition)
+    return Node(
+        package='rviz2',
+        executable='rviz2',
+        name='rviz',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[{'use_sim_time': use_sim_time}],
+        arguments=[
+            '-d',
+            PathJoinSubstitution([config, 'hands.rviz']),
+            '-f',
+            LaunchConfiguration('rviz_fixed_frame'),
+        ],
+        # hands.rviz holds the default names; relative targets lie in the namespace.
+        remappings=[
+            ('/hands/image', LaunchConfiguration('image_topic')),
+            ('/hands/camera_info', LaunchConfiguration('camera_info_topic')),
+            ('/hands/markers', 'markers'),
+            ('/hands/overlay', 'overlay'),
+        ],
+        condition=condition,
+    )
