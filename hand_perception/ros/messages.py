@@ -1,0 +1,155 @@
+"""Hands of the pipeline as messages, and messages back as hands."""
+
+import array
+from typing import Any, Final
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, PoseStamped
+from std_msgs.msg import Header
+
+from hand_perception.datatypes import (
+    NUM_JOINTS,
+    DepthSource,
+    DoubleArray,
+    FloatArray,
+    Hand,
+    ManoParameters,
+)
+from hand_perception.geometry import quaternion_from_rotation
+from hand_perception.msg import HandPose
+
+_NAN: Final = float('nan')
+_SIDES: Final = {False: HandPose.HANDEDNESS_LEFT, True: HandPose.HANDEDNESS_RIGHT}
+
+
+def make_header(stamp_ns: int, frame_id: str) -> Header:
+    """Make the header of an image's results."""
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
+
+
+def stamp_ns_of(header: Header) -> int:
+    """Read a stamp as integer nanoseconds."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def hand_message(
+    hand: Hand, header: Header, *, backend: str, hand_model: str, with_vertices: bool
+) -> HandPose:
+    """Write a tracked hand as a message; ``age`` is left to whoever publishes it."""
+    parameters = hand.parameters
+    message = HandPose(header=header)
+    message.handedness = _SIDES[hand.is_right]
+    message.handedness_score = float(hand.handedness_score)
+    message.track_id = hand.track_id
+    message.tracked = True
+    message.confidence = float(hand.confidence)
+    _fill_wrist(message.wrist, hand)
+    for point, (x, y, z) in zip(message.keypoints, hand.keypoints_3d.tolist(), strict=True):
+        point.x, point.y, point.z = x, y, z
+    message.keypoints_2d = _floats(hand.keypoints_2d)
+    message.keypoint_confidence = _floats(hand.keypoint_confidence)
+    message.bbox = _floats(hand.bbox_xyxy)
+    message.hand_model = hand_model
+    message.global_orient = _floats(parameters.global_orient)
+    message.hand_pose = _floats(parameters.hand_pose)
+    message.betas = _floats(parameters.betas)
+    message.transl = _floats(parameters.transl)
+    if with_vertices:
+        # 260 times faster than a list of points, 17 times faster than from a numpy array.
+        message.vertices = array.array('f', _floats(hand.vertices).tobytes())
+    message.flexion = _floats(hand.flexion)
+    message.pinch_distance = float(hand.pinch_distance_m)
+    message.pinch = float(hand.pinch)
+    message.grasp = float(hand.grasp)
+    message.depth_source = int(hand.depth_source)
+    message.depth_stddev = float(hand.depth_stddev_m)
+    message.predicted = hand.is_predicted
+    message.backend = backend
+    return message
+
+
+def untracked_message(*, is_right: bool, backend: str, hand_model: str) -> HandPose:
+    """Write that a side is not seen: every number NaN, whole numbers 0; no header yet."""
+    message = HandPose(handedness=_SIDES[is_right], backend=backend, hand_model=hand_model)
+    message.handedness_score = message.confidence = _NAN
+    position, orientation = message.wrist.position, message.wrist.orientation
+    position.x = position.y = position.z = _NAN
+    orientation.x = orientation.y = orientation.z = orientation.w = _NAN
+    message.keypoints = [Point(x=_NAN, y=_NAN, z=_NAN) for _ in range(NUM_JOINTS)]
+    for name in (
+        'keypoints_2d', 'keypoint_confidence', 'bbox', 'global_orient', 'hand_pose', 'betas',
+        'transl', 'flexion',
+    ):  # fmt: skip
+        setattr(message, name, np.full(len(getattr(message, name)), np.nan, np.float32))
+    message.pinch_distance = message.pinch = message.grasp = _NAN
+    message.depth_stddev = message.age = _NAN
+    return message
+
+
+def wrist_message(hand_pose: HandPose) -> PoseStamped:
+    """Give the wrist of a tracked hand alone, for controllers that take a PoseStamped."""
+    return PoseStamped(header=hand_pose.header, pose=hand_pose.wrist)
+
+
+def hand_from_message(message: HandPose) -> Hand:
+    """Read a tracked hand back; ``vertices`` is (0, 3) when they were not published.
+
+    Raises:
+        ValueError: the message says that the hand is not tracked.
+    """
+    if not message.tracked:
+        raise ValueError('this side is not tracked: the message holds no hand')
+    points = [(point.x, point.y, point.z) for point in message.keypoints]
+    orientation = message.wrist.orientation
+    quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
+    return Hand(
+        track_id=int(message.track_id),
+        is_right=message.handedness == HandPose.HANDEDNESS_RIGHT,
+        handedness_score=float(message.handedness_score),
+        confidence=float(message.confidence),
+        bbox_xyxy=_floats(message.bbox),
+        keypoints_3d=np.array(points, np.float32),
+        keypoints_2d=_floats(message.keypoints_2d).reshape(NUM_JOINTS, 2),
+        keypoint_confidence=_floats(message.keypoint_confidence),
+        vertices=_floats(message.vertices).reshape(-1, 3),
+        wrist_rotation=_rotation_from_quaternion(quaternion),
+        parameters=ManoParameters(
+            global_orient=np.array(message.global_orient, np.float64),
+            hand_pose=np.array(message.hand_pose, np.float64),
+            betas=np.array(message.betas, np.float64),
+            transl=np.array(message.transl, np.float64),
+        ),
+        flexion=_floats(message.flexion),
+        pinch_distance_m=float(message.pinch_distance),
+        pinch=float(message.pinch),
+        grasp=float(message.grasp),
+        depth_source=DepthSource(message.depth_source),
+        depth_stddev_m=float(message.depth_stddev),
+        is_predicted=bool(message.predicted),
+    )
+
+
+def _floats(values: Any) -> FloatArray:
+    """Give values as a flat float32 array; the setters of fixed-size fields take it as it is."""
+    return np.ascontiguousarray(values, np.float32).ravel()
+
+
+def _fill_wrist(pose: Any, hand: Hand) -> None:
+    position, orientation = pose.position, pose.orientation
+    position.x, position.y, position.z = hand.keypoints_3d[0].tolist()
+    quaternion = quaternion_from_rotation(hand.wrist_rotation).tolist()
+    orientation.x, orientation.y, orientation.z, orientation.w = quaternion
+
+
+def _rotation_from_quaternion(quaternion: DoubleArray) -> DoubleArray:
+    """Turn a (4,) unit quaternion x y z w into a (3, 3) rotation matrix."""
+    x, y, z, w = quaternion / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )

@@ -1,0 +1,253 @@
+"""The node ``perception``: camera images in, hands out."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import SetBool
+
+from hand_perception.config import PerceptionSettings
+from hand_perception.errors import ImageError
+from hand_perception.pipeline.stream import HandPipeline
+from hand_perception.ros import qos
+from hand_perception.ros.camera import CameraTable
+from hand_perception.ros.counters import DropCause, Statistics
+from hand_perception.ros.depth import DepthBuffer
+from hand_perception.ros.diagnostics import STALE_INPUT_S, make_diagnostics
+from hand_perception.ros.inputs import FrameReader
+from hand_perception.ros.outputs import ResultPublisher
+from hand_perception.ros.params import NodeParameters
+from hand_perception.ros.process import forwarded_logs, run_node
+from hand_perception.ros.worker import NewestItemWorker
+
+_DIAGNOSTICS_PERIOD_S: Final = 1.0
+#: A quality of service that did not fit is part of the status for this long after it was seen.
+_QOS_PROBLEM_S: Final = 60.0
+#: Start of the part of a serialised CameraInfo that does not change from image to image: what
+#: follows the 4-byte encapsulation header and the 8-byte stamp.
+_AFTER_STAMP: Final = 12
+
+PipelineLoader = Callable[[PerceptionSettings], Any]
+
+
+class PerceptionNode(Node):
+    """Wires topics, the worker and the pipeline together.
+
+    The executor's thread only stores the newest image; the worker's thread decodes, runs the
+    pipeline and publishes.
+    """
+
+    def __init__(self, load_pipeline: PipelineLoader = HandPipeline.load, **node_options: Any):
+        """Read the parameters, load the pipeline and start to listen.
+
+        Args:
+            load_pipeline: makes the pipeline from the settings.
+            node_options: for :class:`rclpy.node.Node`.
+
+        Raises:
+            HandPerceptionError: a parameter is not allowed, or the pipeline cannot be loaded.
+        """
+        super().__init__(
+            'perception', automatically_declare_parameters_from_overrides=True, **node_options
+        )
+        self._logs = forwarded_logs(self.get_logger())
+        self._logs.__enter__()
+        self._worker: NewestItemWorker[bytes] | None = None
+        try:
+            self._start(load_pipeline)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, load_pipeline: PipelineLoader) -> None:
+        self._parameters_of_node = NodeParameters(
+            self, PerceptionSettings, on_change=self._take_settings
+        )
+        settings = self._settings = self._parameters_of_node.settings
+        for name in self._parameters_of_node.unknown_names:
+            self.get_logger().warning(f'parameter {name!r} is not known and has no effect')
+        self._statistics = Statistics()
+        self._qos_problems: dict[str, float] = {}
+        self._is_enabled = settings.start_enabled
+        self.get_logger().info('loading the networks')
+        self._pipeline = load_pipeline(settings)
+        self._pipeline_settings = settings
+        self._state = self._pipeline.new_stream()
+        self._stream_key: tuple[object, ...] = ()
+        self._outputs = ResultPublisher(
+            self,
+            faces_right=self._pipeline.faces_right,
+            backend=self._pipeline.backend_name,
+            hand_model=self._pipeline.hand_model_name,
+            hands_per_side=1 if settings.one_hand_per_side else settings.max_hands,
+            statistics=self._statistics,
+            report_qos=self._report_qos,
+        )
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RESULTS)
+        self._worker = NewestItemWorker(
+            self._process, name='perception', on_error=self._lose_image
+        )
+        self._worker.start()
+        self._listen(settings)
+        self.create_service(SetBool, '~/enable', self._enable)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
+        self.get_logger().info(
+            f'ready: {self._pipeline.backend_name} on {self._pipeline.device_name}, hand model '
+            f'{self._pipeline.hand_model_name}, listening on {self._image_topic}'
+        )
+
+    def close(self) -> None:
+        """End the worker, then the node."""
+        if self._worker is not None:
+            if not self._worker.stop():
+                self.get_logger().error('the worker did not end in time')
+            self._outputs.clear_markers()
+        self._logs.__exit__(None, None, None)
+        self.destroy_node()
+
+    def _listen(self, settings: PerceptionSettings) -> None:
+        """Subscribe images, camera_info and depth; all as bytes, read where they are needed."""
+        is_compressed = settings.image_transport == 'compressed'
+        topic = 'image/compressed' if is_compressed else 'image'
+        kind = CompressedImage if is_compressed else Image
+        self._image_topic = self.resolve_topic_name(topic)
+        self._input_qos = qos.image_input(settings.reliability)
+        self._cameras = CameraTable(
+            topic=self.resolve_topic_name('camera_info'),
+            timeout_s=settings.camera_info_timeout_s,
+            focal_ratio=settings.focal_ratio,
+        )
+        self._depth = DepthBuffer() if settings.use_depth else None
+        self._reader = FrameReader(self._cameras, self._depth, self._statistics)
+        self._last_camera_info = b''
+        # camera_info first: the first image then finds it.
+        self._subscribe(CameraInfo, 'camera_info', self._take_camera_info, self._input_qos)
+        if self._depth is not None:
+            depth_qos = QoSProfile(depth=5, reliability=self._input_qos.reliability)
+            self._subscribe(Image, 'depth', self._take_depth, depth_qos)
+        self._subscribe(kind, topic, self._take_image, self._input_qos)
+
+    def _subscribe(
+        self, kind: Any, topic: str, callback: Callable[[bytes], None], profile: QoSProfile
+    ) -> None:
+        events = qos.subscription_events(self.resolve_topic_name(topic), self._report_qos)
+        self.create_subscription(kind, topic, callback, profile, event_callbacks=events, raw=True)
+
+    # What the executor's thread does.
+
+    def _take_image(self, wire: bytes) -> None:
+        self._statistics.add_received()
+        if not self._is_enabled:
+            self._statistics.add_drop(DropCause.DISABLED)
+        elif self._worker is not None and self._worker.submit(wire):
+            self._statistics.add_drop(DropCause.OVERWRITTEN)
+
+    def _take_camera_info(self, wire: bytes) -> None:
+        """Look at a camera_info only when it differs from the last in more than its stamp."""
+        if wire[_AFTER_STAMP:] == self._last_camera_info:
+            return
+        self._last_camera_info = wire[_AFTER_STAMP:]
+        if problem := self._cameras.update(deserialize_message(wire, CameraInfo)):
+            self._statistics.add_error(problem)
+            self.get_logger().error(problem)
+
+    def _take_depth(self, wire: bytes) -> None:
+        try:
+            if self._depth is not None:
+                self._depth.add(wire)
+        except ImageError as error:
+            self._statistics.add_error(f'depth: {error}')
+
+    def _enable(self, request: Any, response: Any) -> Any:
+        self._is_enabled = request.data
+        response.success = True
+        response.message = 'enabled' if request.data else 'disabled'
+        if not request.data and self._worker is not None:
+            self._worker.submit(b'')  # the worker alone publishes results: it clears the markers
+        return response
+
+    def _take_settings(self, settings: PerceptionSettings) -> None:
+        self._settings = settings
+
+    def _report_qos(self, problem: str) -> None:
+        self._qos_problems[problem] = time.monotonic()
+        self._statistics.add_error(problem)
+        self.get_logger().warning(problem)
+
+    def _publish_diagnostics(self) -> None:
+        snapshot = self._statistics.snapshot()
+        since = time.monotonic() - _QOS_PROBLEM_S
+        problems = [(DiagnosticStatus.WARN, text) for text, at in self._qos_problems.items()
+                    if at > since]  # fmt: skip
+        if snapshot.silence_s > STALE_INPUT_S:
+            text = qos.describe_silence(
+                self, self._image_topic, self._input_qos, snapshot.silence_s
+            )
+            problems.append((DiagnosticStatus.WARN, text))
+        elif text := self._reader.ages.clock_problem(self._settings.max_age_ms):
+            problems.append((DiagnosticStatus.ERROR, text))
+            self.get_logger().warning(text, throttle_duration_sec=10.0)
+        if self._reader.camera_problem:
+            problems.append((DiagnosticStatus.WARN, self._reader.camera_problem))
+        message = make_diagnostics(
+            snapshot,
+            name=self.get_fully_qualified_name(),
+            hardware_id=self._reader.frame_id,
+            facts={
+                'back end': self._pipeline.backend_name,
+                'device': self._pipeline.device_name,
+                'hand model': self._pipeline.hand_model_name,
+                'camera': self._reader.camera_text,
+                'enabled': str(self._is_enabled),
+            },
+            problems=problems,
+            is_enabled=self._is_enabled,
+        )
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    # What the worker's thread does.
+
+    def _process(self, wire: bytes) -> None:
+        if not self._is_enabled or not wire:
+            self._outputs.clear_markers()
+            return
+        settings = self._settings
+        if settings is not self._pipeline_settings:
+            self._pipeline.replace_settings(settings)
+            self._pipeline_settings = settings
+        frame = self._reader.read(wire, settings, now_ns=self._now_ns())
+        if isinstance(frame, DropCause):
+            self._statistics.add_drop(frame)
+            return
+        stream_key = (frame.frame_id, frame.image.shape)
+        if self._stream_key not in ((), stream_key):
+            self._state.reset()  # another camera: nothing that was followed is where it was
+        self._stream_key = stream_key
+        result = self._pipeline.step(self._state, frame)
+        self._outputs.publish(frame, result, settings)
+
+    def _now_ns(self) -> int | None:
+        """Give the node's clock; None while simulated time has not started."""
+        return self.get_clock().now().nanoseconds or None
+
+    def _lose_image(self, error: Exception) -> None:
+        self._statistics.add_drop(DropCause.ERROR)
+        self._statistics.add_error(f'{type(error).__name__}: {error}')
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node ``perception``; return the exit code."""
+    return run_node(lambda done: PerceptionNode(), args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
