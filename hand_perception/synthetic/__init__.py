@@ -1,0 +1,1 @@
+"""A rendered egocentric scene with two moving hands and exact truth."""

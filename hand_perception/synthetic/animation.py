@@ -1,0 +1,128 @@
+"""How the two hands move: smooth keyframes that repeat, so that a looped clip has no jump."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+from hand_perception.datatypes import DoubleArray
+from hand_perception.geometry import rotation_from_axis_angle
+from hand_perception.synthetic.poses import POSE_SHAPES, hand_pose
+
+#: Poses at equal distances in time; the first follows the last.
+RIGHT_POSES: Final = ('open', 'relaxed', 'pinch', 'relaxed', 'grasp', 'fist', 'point')
+LEFT_POSES: Final = ('relaxed', 'grasp', 'fist', 'relaxed', 'open', 'pinch', 'relaxed')
+#: Share of the time between two keyframes spent moving; for the rest the pose is held.
+_MOVING_SHARE: Final = 0.75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandMotion:
+    """What makes one person's hand move its own way; drawn once from a seed.
+
+    Attributes:
+        is_right: side.
+        poses: names of the keyframes.
+        centre: (3,) metres, camera axes, where the middle knuckle is on average.
+        sway: (3,) metres, how far it moves each way.
+        phases: (6,) radians: of three movements and three turns.
+        turns: (3,) radians, how far the hand rolls, bends and tilts each way.
+        roll: radians, average roll about the forearm; positive lifts the thumb.
+        elbow: (3,) metres, camera axes.
+    """
+
+    is_right: bool
+    poses: tuple[str, ...]
+    centre: DoubleArray
+    sway: DoubleArray
+    phases: DoubleArray
+    turns: DoubleArray
+    roll: float
+    elbow: DoubleArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandState:
+    """A hand at one moment.
+
+    Attributes:
+        is_right: side.
+        hand_pose: (15, 3) axis-angle of the mirrored-to-right hand, radians.
+        camera_from_hand: (3, 3) rotation from the axes of the flat hand of that side.
+        centre: (3,) metres, camera axes, of the middle knuckle.
+        elbow: (3,) metres, camera axes.
+    """
+
+    is_right: bool
+    hand_pose: DoubleArray
+    camera_from_hand: DoubleArray
+    centre: DoubleArray
+    elbow: DoubleArray
+
+
+def draw_motion(rng: np.random.Generator, *, is_right: bool) -> HandMotion:
+    """Draw the motion of one hand of a person who looks down at a table."""
+    side = 1.0 if is_right else -1.0
+    jitter = rng.uniform(-1, 1, 3) * (0.008, 0.008, 0.015)
+    return HandMotion(
+        is_right=is_right,
+        poses=RIGHT_POSES if is_right else LEFT_POSES,
+        centre=np.array([side * 0.115, 0.02 if is_right else 0.035, 0.45]) + jitter,
+        sway=np.array([0.025, 0.03, 0.075]) * rng.uniform(0.9, 1.1, 3),
+        phases=rng.uniform(-0.4, 0.4, 6) + (0.0 if is_right else 2.0),
+        turns=np.array([0.30, 0.22, 0.14]) * rng.uniform(0.9, 1.1, 3),
+        roll=float(rng.uniform(0.05, 0.2)),
+        elbow=np.array([side * 0.27, 0.40, 0.30]) + rng.uniform(-0.02, 0.02, 3),
+    )
+
+
+def hand_at(motion: HandMotion, share: float) -> HandState:
+    """Give a hand at a share (0-1, repeating) of the clip's duration."""
+    turn = 2 * np.pi * share
+    # Whole numbers of swings: the end meets the beginning.
+    swing = np.sin(turn * np.array([1, 2, 1, 1, 2, 3]) + motion.phases)
+    centre = motion.centre + motion.sway * swing[:3]
+    side = 1.0 if motion.is_right else -1.0
+    to_arm = _unit(motion.elbow - centre)
+    # Back of the hand towards the camera, as far as the forearm's direction lets it.
+    back = -centre
+    back = _unit(back - to_arm * (back @ to_arm))
+    x_axis = to_arm if motion.is_right else -to_arm  # flat right hand: fingers -x; left: +x
+    base = np.stack([x_axis, back, np.cross(x_axis, back)], 1)
+    roll, bend, tilt = motion.turns * swing[3:]
+    local = rotation_from_axis_angle(
+        np.array(
+            [
+                [side * (motion.roll + roll), 0.0, 0.0],
+                [0.0, 0.0, side * (bend - 0.15)],
+                [0.0, side * tilt, 0.0],
+            ]
+        )
+    )
+    return HandState(
+        is_right=motion.is_right,
+        hand_pose=_pose_at(motion.poses, share),
+        camera_from_hand=base @ local[0] @ local[1] @ local[2],
+        centre=centre,
+        elbow=motion.elbow,
+    )
+
+
+def _pose_at(names: tuple[str, ...], share: float) -> DoubleArray:
+    """Blend the two poses around a moment; speeds are continuous."""
+    place = (share % 1.0) * len(names)
+    number = int(place) % len(names)
+    blend = np.clip((place - int(place)) / _MOVING_SHARE, 0, 1)
+    blend = blend**3 * (10 - 15 * blend + 6 * blend * blend)
+    before, after = _named_pose(names[number]), _named_pose(names[(number + 1) % len(names)])
+    return before + blend * (after - before)
+
+
+@cache
+def _named_pose(name: str) -> DoubleArray:
+    return hand_pose(POSE_SHAPES[name])
+
+
+def _unit(vector: DoubleArray) -> DoubleArray:
+    return vector / np.linalg.norm(vector)

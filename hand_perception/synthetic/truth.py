@@ -1,0 +1,114 @@
+"""What is true of the hands in a synthetic picture or clip, and the file that keeps it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hand_perception.datatypes import NUM_JOINTS, Camera, DoubleArray
+from hand_perception.errors import SourceError
+
+_DATA: Final = Path(__file__).parents[1] / 'data'
+#: The clip that ships with the package; ``tools/make_synthetic_clip.py`` made it.
+CLIP_VIDEO: Final = _DATA / 'synthetic_ego.mp4'
+CLIP_TRUTH: Final = _DATA / 'synthetic_ego.json'
+#: Places after the point in the file: 0.01 mm and 0.01 pixels.
+METRE_DECIMALS: Final = 5
+PIXEL_DECIMALS: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandTruth:
+    """Where one hand really is.
+
+    Attributes:
+        is_right: side.
+        keypoints_3d: (21, 3) metres, camera optical frame; the wrist is the model's wrist joint.
+        keypoints_2d: (21, 2) pixels.
+    """
+
+    is_right: bool
+    keypoints_3d: DoubleArray
+    keypoints_2d: DoubleArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipTruth:
+    """What is true of a clip.
+
+    Attributes:
+        seed: of the scene.
+        camera: that took it.
+        rate_hz: images per second.
+        frames: the hands of every image, in order.
+    """
+
+    seed: int
+    camera: Camera
+    rate_hz: float
+    frames: tuple[tuple[HandTruth, ...], ...]
+
+
+def load_clip_truth(path: str | Path = CLIP_TRUTH) -> ClipTruth:
+    """Read the truth of a clip.
+
+    Raises:
+        SourceError: the file is missing or not the truth of a clip.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        (fx, _, cx), (_, fy, cy), _ = content['K']
+        camera = Camera(
+            width=content['width'], height=content['height'], fx=fx, fy=fy, cx=cx, cy=cy
+        )
+        frames = tuple(tuple(_read_hand(hand) for hand in frame) for frame in content['frames'])
+        return ClipTruth(
+            seed=content['seed'], camera=camera, rate_hz=content['rate_hz'], frames=frames
+        )
+    except OSError as error:
+        raise SourceError(f'the truth of the synthetic clip cannot be read: {error}') from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            f'{path} is not the truth of a synthetic clip ({error!r}); expected JSON with seed, '
+            'K, width, height, rate_hz and frames; make it again with tools/make_synthetic_clip.py'
+        ) from error
+
+
+def _read_hand(hand: dict[str, Any]) -> HandTruth:
+    truth = HandTruth(
+        is_right=bool(hand['is_right']),
+        keypoints_3d=np.array(hand['keypoints_3d'], np.float64),
+        keypoints_2d=np.array(hand['keypoints_2d'], np.float64),
+    )
+    for name, width in (('keypoints_3d', 3), ('keypoints_2d', 2)):
+        points = getattr(truth, name)
+        if points.shape != (NUM_JOINTS, width) or not np.isfinite(points).all():
+            raise ValueError(f'{name} must be {NUM_JOINTS} x {width} finite numbers')
+    return truth
+
+
+def save_clip_truth(truth: ClipTruth, path: str | Path) -> None:
+    """Write the truth of a clip, one image per line."""
+    camera = truth.camera
+    head = {
+        'seed': truth.seed, 'K': camera.K.tolist(), 'width': camera.width,
+        'height': camera.height, 'rate_hz': truth.rate_hz,
+    }  # fmt: skip
+    frames = [
+        json.dumps([_hand_record(hand) for hand in frame], separators=(',', ':'))
+        for frame in truth.frames
+    ]
+    text = json.dumps(head)[:-1] + ', "frames": [\n' + ',\n'.join(frames) + '\n]}\n'
+    Path(path).write_text(text, encoding='utf-8')
+
+
+def _hand_record(hand: HandTruth) -> dict[str, Any]:
+    return {
+        'is_right': hand.is_right,
+        # + 0.0 turns -0.0 into 0.0: the same truth gives the same file.
+        'keypoints_3d': (np.round(hand.keypoints_3d, METRE_DECIMALS) + 0.0).tolist(),
+        'keypoints_2d': (np.round(hand.keypoints_2d, PIXEL_DECIMALS) + 0.0).tolist(),
+    }
