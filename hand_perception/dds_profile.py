@@ -78,9 +78,7 @@ def shared_memory(folder: Path = SHARED_MEMORY) -> SharedMemory:
             stale.append(size)
         elif '_port' not in segment.name:  # ports hold descriptors, not images
             segments.append(size)
-    return SharedMemory(
-        segments=tuple(segments), num_stale=len(stale), stale_bytes=sum(stale)
-    )
+    return SharedMemory(segments=tuple(segments), num_stale=len(stale), stale_bytes=sum(stale))
 
 
 def _segment_bytes(path: Path) -> int | None:

@@ -114,9 +114,7 @@ class JsonLinesPredictions(AbstractContextManager['JsonLinesPredictions']):
 Predictions = NpzPredictions | JsonLinesPredictions
 
 
-def open_predictions(
-    path: Path, *, faces: NDArray[np.uint32], num_vertices: int
-) -> Predictions:
+def open_predictions(path: Path, *, faces: NDArray[np.uint32], num_vertices: int) -> Predictions:
     """Choose the format by the name of the file.
 
     Raises:

@@ -59,8 +59,7 @@ class ScriptedBackend:
     def search(self, image, *, is_rgb, threshold, with_tiles):
         self.searches.append(with_tiles)
         return [
-            PalmDetection(region=hand.region, score=0.9, is_from_tile=False)
-            for hand in self.hands
+            PalmDetection(region=hand.region, score=0.9, is_from_tile=False) for hand in self.hands
         ]
 
     def observe(self, image, regions, *, is_rgb):

@@ -194,5 +194,9 @@ def test_memory_stays_bounded_over_ten_thousand_images():
             sizes.append((len(state.tracks), sys.getsizeof(state.tracks)))
     assert sizes[0] == sizes[1]
     assert set(StreamState.__slots__) == {
-        'tracks', 'next_track_id', 'last_stamp_ns', 'last_search_ns', 'last_tiles_ns',
+        'tracks',
+        'next_track_id',
+        'last_stamp_ns',
+        'last_search_ns',
+        'last_tiles_ns',
     }  # fmt: skip - nothing else may grow

@@ -24,9 +24,7 @@ def followed(track, scores, *, center=(320, 240)):
 
 
 def new_track(track_id=1, *, right_score=0.95, center=(320, 240), presence=0.99):
-    return start_track(
-        track_id, landmarks(center, right_score=right_score, presence=presence), 0
-    )
+    return start_track(track_id, landmarks(center, right_score=right_score, presence=presence), 0)
 
 
 def test_one_wrong_image_does_not_turn_a_right_hand_into_a_left_one():
