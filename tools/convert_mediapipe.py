@@ -1,19 +1,16 @@
-#!/usr/bin/env python3
 """Convert MediaPipe's hand networks from its wheel into the .npz files of the landmark back end.
 
     pip install tflite
     pip download --no-deps mediapipe==0.10.21
-    python tools/convert_mediapipe.py mediapipe-0.10.21-*.whl
+    python -m tools.convert_mediapipe mediapipe-0.10.21-*.whl
 
-The wheel (or a folder with the two .tflite files) is only read: nothing of it is imported or run.
-Both files are checked against their sha256 first. All weights are stored as float16 in the
-originals, so nothing is lost.
+Run it in the root of the repository. The wheel (or a folder with the two .tflite files) is only
+read: nothing of it is imported or run. Both files are checked against their sha256 first. All
+weights are stored as float16 in the originals, so nothing is lost.
 """
 
 import argparse
-import hashlib
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from hand_perception.errors import WeightsError
 from hand_perception.models.landmarks.networks import (
     HandLandmarkNetwork,
@@ -30,49 +26,15 @@ from hand_perception.models.landmarks.networks import (
 )
 from hand_perception.models.landmarks.weight_files import WEIGHTS_DIR
 from hand_perception.optional import require
+from tools.mediapipe_files import LANDMARK_MODEL, PALM_MODEL, read_source
 
 HalfArray = NDArray[np.float16]
 
-#: Network, path inside the wheel, sha256 (equal in the wheels 0.10.14 to 0.10.21).
+#: Class of the network, path inside the wheel, sha256.
 SOURCES: tuple[tuple[type[nn.Module], str, str], ...] = (
-    (
-        PalmDetector,
-        'mediapipe/modules/palm_detection/palm_detection_full.tflite',
-        '1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54',
-    ),
-    (
-        HandLandmarkNetwork,
-        'mediapipe/modules/hand_landmark/hand_landmark_full.tflite',
-        '11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3',
-    ),
+    (PalmDetector, *PALM_MODEL),
+    (HandLandmarkNetwork, *LANDMARK_MODEL),
 )
-
-
-def read_source(source: Path, name: str, sha256: str) -> bytes:
-    """Read one .tflite file out of a wheel or a folder.
-
-    Raises:
-        WeightsError: the file is not there or is not the published one.
-    """
-    if source.is_dir():
-        candidates = [source / name, source / Path(name).name]
-        path = next((c for c in candidates if c.is_file()), None)
-        if path is None:
-            raise WeightsError(f'{source} holds no {Path(name).name}')
-        content = path.read_bytes()
-    else:
-        try:
-            with zipfile.ZipFile(source) as wheel:
-                content = wheel.read(name)
-        except (OSError, zipfile.BadZipFile, KeyError) as error:
-            raise WeightsError(
-                f'cannot read {name} from {source} ({error}); expected a mediapipe wheel between '
-                '0.10.14 and 0.10.21 (later ones carry no models)'
-            ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise WeightsError(f'{name} has sha256 {found}, expected {sha256}: not the known model')
-    return content
 
 
 def weighted_operators(content: bytes) -> Iterator[tuple[str, list[HalfArray]]]:

@@ -16,22 +16,16 @@ from hand_perception.models.landmarks.crops import (
     tile_windows,
     whole_window,
 )
-from hand_perception.models.landmarks.networks import (
-    LANDMARK_INPUT_PX,
-    PALM_INPUT_PX,
-    HandLandmarkNetwork,
-    PalmDetector,
+from hand_perception.models.landmarks.layout import LANDMARK_INPUT_PX, PALM_INPUT_PX
+from hand_perception.models.landmarks.networks import HandLandmarkNetwork, PalmDetector
+from hand_perception.models.landmarks.palm import (
+    decode_palms,
+    join_candidates,
+    merge_palms,
+    palm_regions,
 )
-from hand_perception.models.landmarks.palm import decode_palms, join_candidates, merge_palms
-from hand_perception.models.landmarks.regions import (
-    image_from_crop,
-    region_from_palm,
-    rotation_2d,
-)
+from hand_perception.models.landmarks.regions import read_landmarks
 from hand_perception.models.landmarks.weight_files import WEIGHTS_DIR, load_network
-
-#: Of the 7 keypoints of a palm, those that say which way is up.
-_PALM_WRIST, _PALM_MIDDLE_MCP = 0, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +117,9 @@ class LandmarkBackend:
             for i, (raw, box) in enumerate(zip(outputs, boxes, strict=True))
         ]))  # fmt: skip
         return [
-            PalmDetection(
-                region=region_from_palm(box, points[_PALM_WRIST], points[_PALM_MIDDLE_MCP]),
-                score=float(score),
-                is_from_tile=bool(is_from_tile),
-            )
-            for box, points, score, is_from_tile in zip(
-                palms.boxes_xyxy, palms.keypoints, palms.scores, palms.is_from_tile, strict=True
+            PalmDetection(region=region, score=float(score), is_from_tile=bool(is_from_tile))
+            for region, score, is_from_tile in zip(
+                palm_regions(palms), palms.scores, palms.is_from_tile, strict=True
             )
         ]
 
@@ -153,7 +143,7 @@ class LandmarkBackend:
             crop_region(image, region, out, is_rgb=is_rgb)
         outputs = self._run(self._landmark, inputs)
         return [
-            _landmarks_in_image(values, region)
+            read_landmarks(values, region)
             for values, region in zip(outputs, regions, strict=True)
         ]
 
@@ -163,19 +153,3 @@ class LandmarkBackend:
             batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
             output: FloatArray = network(batch.float().div_(255)).cpu().numpy()
         return output
-
-
-def _landmarks_in_image(values: FloatArray, region: Region) -> HandLandmarks:
-    """Turn the (128,) output for one crop into pixels of the image and camera axes."""
-    values = values.astype(np.float64)  # type: ignore[assignment]  # pixels times matrices
-    crop_points = values[:63].reshape(21, 3)
-    world = values[63:126].reshape(21, 3).copy()
-    affine = image_from_crop(region, LANDMARK_INPUT_PX)
-    world[:, :2] @= rotation_2d(region.angle_rad).T
-    return HandLandmarks(
-        keypoints_2d=crop_points[:, :2] @ affine[:, :2].T + affine[:, 2],
-        world_m=world,
-        presence=float(values[126]),
-        right_score=float(values[127]),
-        region=region,
-    )

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-PALM_INPUT_PX = 192
-LANDMARK_INPUT_PX = 224
-NUM_ANCHORS = 2016
-#: Per anchor: box centre and size, then 7 keypoints.
-PALM_BOX_SIZE = 18
-#: Anchors per cell of the 24 x 24 and of the 12 x 12 map.
-ANCHORS_STRIDE_8, ANCHORS_STRIDE_16 = 2, 6
+from hand_perception.models.landmarks.layout import (
+    ANCHORS_STRIDE_8,
+    ANCHORS_STRIDE_16,
+    PALM_BOX_SIZE,
+)
 
 
 class SameConv2d(nn.Conv2d):

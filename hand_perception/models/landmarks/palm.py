@@ -8,15 +8,20 @@ TensorsToDetectionsCalculator, weighted NonMaxSuppressionCalculator; version 0.1
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hand_perception.datatypes import DoubleArray, FloatArray
+from hand_perception.datatypes import DoubleArray, FloatArray, Region
 from hand_perception.models.landmarks.crops import Letterbox
-from hand_perception.models.landmarks.networks import (
+from hand_perception.models.landmarks.layout import (
     ANCHORS_STRIDE_8,
     ANCHORS_STRIDE_16,
+    PALM_BOX_SIZE,
     PALM_INPUT_PX,
 )
+from hand_perception.models.landmarks.regions import region_from_palm
 
+#: Of the 7 keypoints of a palm, those that say which way is up.
+_WRIST, _MIDDLE_MCP = 0, 2
 #: Boxes that overlap more than this (intersection over union) are the same palm.
 SAME_PALM_IOU = 0.3
 #: Logits are cut here as MediaPipe does, so that the sigmoid cannot overflow.
@@ -38,7 +43,7 @@ class PalmCandidates:
     boxes_xyxy: DoubleArray
     keypoints: DoubleArray
     scores: DoubleArray
-    is_from_tile: np.ndarray
+    is_from_tile: NDArray[np.bool_]
 
 
 def make_anchors() -> FloatArray:
@@ -65,10 +70,10 @@ def decode_palms(
         threshold: least score.
         is_tile: whether the window is a tile.
     """
-    logits = np.clip(raw[:, 18].astype(np.float64), -_LOGIT_LIMIT, _LOGIT_LIMIT)
+    logits = np.clip(raw[:, PALM_BOX_SIZE].astype(np.float64), -_LOGIT_LIMIT, _LOGIT_LIMIT)
     scores = 1 / (1 + np.exp(-logits))
     keep = scores > threshold
-    values = raw[keep, :18].astype(np.float64).reshape(-1, 9, 2)
+    values = raw[keep, :PALM_BOX_SIZE].astype(np.float64).reshape(-1, 9, 2)
     anchors = _ANCHORS[keep]
     center, half = values[:, 0] + anchors, values[:, 1] / 2
     points = np.stack([center - half, center + half], 1)  # (N, 2, 2)
@@ -118,6 +123,14 @@ def merge_palms(candidates: PalmCandidates) -> PalmCandidates:
         scores=np.array(scores),
         is_from_tile=np.array(from_tile, bool),
     )
+
+
+def palm_regions(palms: PalmCandidates) -> list[Region]:
+    """Return where to look for the hand of each palm."""
+    return [
+        region_from_palm(box, points[_WRIST], points[_MIDDLE_MCP])
+        for box, points in zip(palms.boxes_xyxy, palms.keypoints, strict=True)
+    ]
 
 
 def _iou(box: DoubleArray, others: DoubleArray) -> DoubleArray:

@@ -1,4 +1,4 @@
-"""Rotated squares that hold a hand: from a palm, from landmarks; and when two hands are one.
+"""Rotated squares that hold a hand: from a palm, from landmarks; what is found in them.
 
 The rules and constants are MediaPipe's (modules/hand_landmark/*.pbtxt and
 calculators/hand_landmarks_to_rect_calculator.cc, version 0.10.21).
@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 
-from hand_perception.datatypes import DoubleArray, HandLandmarks, Region
+from hand_perception.datatypes import DoubleArray, FloatArray, HandLandmarks, Region
+from hand_perception.models.landmarks.layout import LANDMARK_INPUT_PX
 
 #: Side of the region over the long side of the palm box, and its shift towards the fingers in
 #: box heights.
@@ -41,7 +42,7 @@ def region_from_palm(box_xyxy: DoubleArray, wrist: DoubleArray, middle_mcp: Doub
 
 
 def region_from_keypoints(keypoints_2d: DoubleArray) -> Region:
-    """Lay the region in which to look for a hand in the next image around its (21, 2) landmarks."""
+    """Lay the region for the next image around the (21, 2) landmarks of a hand, pixels."""
     knuckles = (keypoints_2d[_INDEX_MCP] + keypoints_2d[_RING_MCP]) / 2
     knuckles = (knuckles + keypoints_2d[_MIDDLE_MCP]) / 2
     angle = _upright_angle(knuckles - keypoints_2d[_WRIST])
@@ -61,6 +62,22 @@ def image_from_crop(region: Region, crop_px: int) -> DoubleArray:
     linear = rotation_2d(region.angle_rad) * (region.size_px / crop_px)
     offset = np.asarray(region.center_px) - linear @ np.full(2, crop_px / 2)
     return np.column_stack([linear, offset])
+
+
+def read_landmarks(values: FloatArray, region: Region) -> HandLandmarks:
+    """Turn the (128,) output of the network for one crop into image pixels and camera axes."""
+    values_64 = values.astype(np.float64)
+    crop_points = values_64[:63].reshape(21, 3)  # z, relative to the wrist, is not used
+    world = values_64[63:126].reshape(21, 3)
+    affine = image_from_crop(region, LANDMARK_INPUT_PX)
+    world_xy = world[:, :2] @ rotation_2d(region.angle_rad).T
+    return HandLandmarks(
+        keypoints_2d=crop_points[:, :2] @ affine[:, :2].T + affine[:, 2],
+        world_m=np.column_stack([world_xy, world[:, 2]]),
+        presence=float(values_64[126]),
+        right_score=float(values_64[127]),
+        region=region,
+    )
 
 
 def hand_size_px(keypoints_2d: DoubleArray) -> float:
@@ -88,7 +105,7 @@ def _overlap(a: DoubleArray, b: DoubleArray) -> float:
 
 def _upright_angle(direction: DoubleArray) -> float:
     """Return how far clockwise a direction in the image points from straight up, radians."""
-    return math.atan2(float(direction[0]), -float(direction[1]))
+    return math.atan2(float(direction[0]), 0.0 - float(direction[1]))  # no length: upright
 
 
 def rotation_2d(angle_rad: float) -> DoubleArray:

@@ -12,7 +12,7 @@ from torch import nn
 from hand_perception.errors import WeightsError
 
 WEIGHTS_DIR: Final = Path(__file__).parent / 'weights'
-_HINT = 'rerun tools/convert_mediapipe.py or reinstall the package'
+_HINT = 'rerun `python -m tools.convert_mediapipe` or reinstall the package'
 _MAX_NAMES = 5
 
 NetworkT = TypeVar('NetworkT', bound=nn.Module)
@@ -47,7 +47,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise WeightsError(f'{path} is missing; {_HINT}')
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open('rb') as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError('not an archive of arrays')
             return {name: archive[name] for name in archive.files}
