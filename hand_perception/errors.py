@@ -25,5 +25,9 @@ class SourceError(HandPerceptionError):
     """A video, image folder or camera cannot be opened or stopped delivering."""
 
 
+class DatasetError(HandPerceptionError):
+    """Recorded data or its truth does not fit what it is used for."""
+
+
 class MissingPackageError(HandPerceptionError):
     """An optional package is needed for what was asked and is not installed."""

@@ -19,6 +19,7 @@ LAYERS = (
     ('rendering',),
     ('models',),
     ('synthetic', 'pipeline'),
+    ('evaluation',),
     ('ros', 'cli'),
     ('demo',),
 )

@@ -1,0 +1,36 @@
+"""Errors of 21 keypoints: as they are, with the wrists put together, and best aligned."""
+
+import numpy as np
+
+from hand_perception.datatypes import DoubleArray
+
+
+def mean_joint_error(points: DoubleArray, truth: DoubleArray) -> DoubleArray:
+    """Give the mean distance of (..., J, D) keypoints from the true ones: (...), their unit."""
+    return np.linalg.norm(points - truth, axis=-1).mean(-1)
+
+
+def mpjpe(points: DoubleArray, truth: DoubleArray) -> DoubleArray:
+    """Give the mean per-joint error of (..., J, 3) with the first keypoints (wrists) together."""
+    return mean_joint_error(points - points[..., :1, :], truth - truth[..., :1, :])
+
+
+def pa_mpjpe(points: DoubleArray, truth: DoubleArray) -> DoubleArray:
+    """Give the mean per-joint error of (..., J, 3) after Procrustes alignment."""
+    return mean_joint_error(procrustes_align(points, truth), truth)
+
+
+def procrustes_align(points: DoubleArray, target: DoubleArray) -> DoubleArray:
+    """Move, turn and scale (..., J, 3) points onto a target, least squares (Umeyama 1991).
+
+    Mirroring is not allowed: a hand of the wrong side stays wrong.
+    """
+    centre, target_centre = points.mean(-2, keepdims=True), target.mean(-2, keepdims=True)
+    centred, target_centred = points - centre, target - target_centre
+    u, strength, vt = np.linalg.svd(np.swapaxes(centred, -1, -2) @ target_centred)
+    sign = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
+    u[..., -1] *= sign[..., None]
+    strength[..., -1] *= sign
+    spread = np.maximum((centred**2).sum((-2, -1)), 1e-30)
+    scale = (strength.sum(-1) / spread)[..., None, None]
+    return scale * centred @ (u @ vt) + target_centre
