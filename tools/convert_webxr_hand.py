@@ -167,9 +167,7 @@ def finger_bones(first: int, joints: Array, tip: Array) -> list[tuple[int, Array
     return [(first + i, joints[first + i], end) for i, end in enumerate(ends)]
 
 
-def lengthen_finger(
-    points: Array, weights: Array, bones: list[tuple[int, Array, Array]]
-) -> Array:
+def lengthen_finger(points: Array, weights: Array, bones: list[tuple[int, Array, Array]]) -> Array:
     """Move points along with a finger whose bones grow by FINGER_STEP."""
     moved, carried = np.zeros_like(points), np.zeros(3)
     for joint, start, end in bones:
@@ -246,9 +244,7 @@ def fit_joint_regressor(
             maxiter=50000,
         )
         regressor[joint, near] = weights / weights.sum()
-    error_mm = 1e3 * np.linalg.norm(
-        np.einsum('jv,svc->sjc', regressor, shapes) - targets, axis=-1
-    )
+    error_mm = 1e3 * np.linalg.norm(np.einsum('jv,svc->sjc', regressor, shapes) - targets, axis=-1)
     print(f'joint regressor: {error_mm[0].max():.3f} mm on the template, {error_mm.max():.3f} mm '
           'in the worst of 60 shapes')  # fmt: skip
     return regressor

@@ -31,7 +31,7 @@ def closed_form_frames(skeleton: Skeleton, points: DoubleArray) -> DoubleArray:
         (N, 5, 4, 3, 3) global frames as in :mod:`hand_perception.models.skeleton`.
     """
     num_hands = len(points)
-    rest = skeleton.points(np.eye(3)[None, None, None], np.zeros((1, 3)))[0]
+    rest = skeleton.landmarks(np.broadcast_to(np.eye(3), (1, NUM_FINGERS, NUM_FRAMES, 3, 3)))[0]
     palm = _unit(rest[_PALM_PAIRS[:, 1]] - rest[_PALM_PAIRS[:, 0]])  # (6, 3)
     seen = _unit(points[:, _PALM_PAIRS[:, 1]] - points[:, _PALM_PAIRS[:, 0]])  # (N, 6, 3)
     u, _, vt = np.linalg.svd(seen.swapaxes(1, 2) @ palm)

@@ -138,5 +138,5 @@ def load_hand_model(
 
         arrays, skinning = load_mano(mano_dir, device=device)
     else:
-        raise ConfigError(f'hand_model must be \'default\' or \'mano\', got {name!r}')
+        raise ConfigError(f"hand_model must be 'default' or 'mano', got {name!r}")
     return HandModel(name=name, arrays=arrays, skinning=skinning, device=device)

@@ -41,10 +41,10 @@ _NUM_VERTICES, _NUM_FACES = 778, 1538
 _WHERE_FROM: Final = (
     f'MANO is not part of this package: register at https://mano.is.tue.mpg.de, accept its '
     f'licence (non-commercial research), download the models and set mano_dir to the folder '
-    f'that has {FILE_NAME}; or set hand_model to \'default\''
+    f"that has {FILE_NAME}; or set hand_model to 'default'"
 )
 _AGAIN: Final = (
-    'use the unchanged file from https://mano.is.tue.mpg.de, or set hand_model to \'default\''
+    "use the unchanged file from https://mano.is.tue.mpg.de, or set hand_model to 'default'"
 )
 
 _SHAPES: Final[dict[str, tuple[int | None, ...]]] = {
@@ -132,7 +132,7 @@ def _check_tree(table: AnyArray, path: Path) -> None:
     order, parents = table[1].tolist(), table[0].tolist()
     if order != list(range(16)) or parents[1:] != list(MANO_PARENTS[1:]):
         raise WeightsError(
-            f'{path}: kintree_table is not MANO\'s: expected parents {list(MANO_PARENTS[1:])} of '
+            f"{path}: kintree_table is not MANO's: expected parents {list(MANO_PARENTS[1:])} of "
             f'joints 1 to 15, got {parents[1:]}; {_AGAIN}'
         )
 

@@ -25,12 +25,10 @@ from hand_perception.models.skeleton import (
 
 #: Weight of a reprojection error as large as the hand, against one of 1 rad in a direction.
 IMAGE_WEIGHT: Final = 10.0
-#: The wrist of hand models lies about a tenth of the hand nearer to the arm than where landmark
-#: networks put it, and tips are the least certain points.
-WRIST_WEIGHT: Final = 0.3
-_POINT_WEIGHTS: Final = np.array([1.0, 1.0, 1.0, 0.7])  # base to tip of each finger
+#: Wrist and tips are the least certain landmarks.
+_POINT_WEIGHTS: Final = IMAGE_WEIGHT * np.array([0.5] + [1.0, 1.0, 1.0, 0.7] * NUM_FINGERS)
 #: Weight of the network's bone directions in space.
-DIRECTION_WEIGHT: Final = 0.35
+DIRECTION_WEIGHT: Final = 0.3
 #: Weight of twist and sideways motion: base, middle and end joint; thumb, then the others.
 _HINGE_WEIGHTS: Final = np.array([[0.05, 0.15, 0.3]] + [[0.1, 0.3, 0.3]] * 4)
 #: Sine of the angle a joint bends backwards freely, and the weight of what is beyond.
@@ -67,14 +65,14 @@ class Target:
     """What N hands are fitted to.
 
     Attributes:
-        wrist: (N, 2) normalised image coordinates x/z, y/z.
-        points: (N, 5, 4, 2) the same of the other keypoints, by finger.
-        directions: (N, 5, 4, 3) unit bone directions, camera axes.
+        points: (N, 21, 2) landmarks, normalised image coordinates x/z, y/z.
+        world: (N, 21, 3) landmarks in space, camera axes, any unit.
+        directions: (N, 5, 4, 3) unit directions from landmark to landmark, camera axes.
         size: (N,) size of the hand in the image, normalised image units.
     """
 
-    wrist: DoubleArray
     points: DoubleArray
+    world: DoubleArray
     directions: DoubleArray
     size: DoubleArray
 
@@ -86,7 +84,8 @@ class Pose:
     Attributes:
         frames: (N, 5, 4, 3, 3) global rotations.
         wrist: (N, 3) metres.
-        points: (N, 5, 4, 3) metres.
+        points: (N, 5, 4, 3) metres, ends of the bones.
+        landmarks: (N, 21, 3) metres.
         carried: (N, 5, 4, 4, 3) what the frames carry, camera axes.
         residual: (N, 5, 32).
         wrist_residual: (N, 2).
@@ -96,6 +95,7 @@ class Pose:
     frames: DoubleArray
     wrist: DoubleArray
     points: DoubleArray
+    landmarks: DoubleArray
     carried: DoubleArray
     residual: DoubleArray
     wrist_residual: DoubleArray
@@ -113,24 +113,26 @@ class PoseSolver:
     def __init__(self, skeleton: Skeleton) -> None:
         """Prepare the constants of a skeleton."""
         self.skeleton = skeleton
-        # Bones with their lengths, then everything the frames carry.
-        self._attached = np.concatenate([skeleton.bones[:, :, None], skeleton.carried], 2)
+        self._attached = np.concatenate(
+            [skeleton.bones[:, :, None], skeleton.offsets[:, :, None], skeleton.carried], 2
+        )  # (5, 4, 6, 3)
 
     def evaluate(self, frames: DoubleArray, wrist: DoubleArray, target: Target) -> Pose:
         """Compute the residuals of N poses."""
         num_hands = len(frames)
-        attached = self._attached @ frames.swapaxes(-1, -2)  # (N, 5, 4, 5, 3)
-        carried = attached[:, :, :, 1:]
+        attached = self._attached @ frames.swapaxes(-1, -2)  # (N, 5, 4, 6, 3)
+        carried = attached[:, :, :, 2:]
         points = np.cumsum(attached[:, :, :, 0], 2) + wrist[:, None, None]
+        landmarks = np.empty((num_hands, 21, 3))
+        landmarks[:, 0] = wrist + frames[:, 0, 0] @ self.skeleton.wrist_offset
+        landmarks[:, 1:] = (points + attached[:, :, :, 1]).reshape(num_hands, 20, 3)
         residual = np.empty((num_hands, NUM_FINGERS, _NUM_ROWS))
 
-        scale = IMAGE_WEIGHT / target.size
-        depth = np.maximum(points[..., 2:], _MIN_DEPTH_M)
-        image = points[..., :2] / depth - target.points
-        image *= (scale[:, None] * _POINT_WEIGHTS)[:, None, :, None]
-        residual[:, :, _IMAGE] = image.reshape(num_hands, NUM_FINGERS, 8)
-        wrist_residual = wrist[:, :2] / np.maximum(wrist[:, 2:], _MIN_DEPTH_M) - target.wrist
-        wrist_residual *= (scale * WRIST_WEIGHT)[:, None]
+        depth = np.maximum(landmarks[..., 2:], _MIN_DEPTH_M)
+        image = landmarks[..., :2] / depth - target.points
+        image *= (_POINT_WEIGHTS / target.size[:, None])[..., None]
+        residual[:, :, _IMAGE] = image[:, 1:].reshape(num_hands, NUM_FINGERS, 8)
+        wrist_residual = image[:, 0]
 
         directions = DIRECTION_WEIGHT * (carried[:, :, :, BONE] - target.directions)
         residual[:, :, _DIRECTIONS] = directions.reshape(num_hands, NUM_FINGERS, 12)
@@ -144,11 +146,13 @@ class PoseSolver:
 
         cost = np.einsum('nfr,nfr->n', residual, residual)
         cost += np.einsum('nr,nr->n', wrist_residual, wrist_residual)
-        nearest = np.minimum(points[..., 2].min((1, 2)), wrist[:, 2])
+        nearest = np.minimum(points[..., 2].min((1, 2)), landmarks[..., 2].min(1))
+        nearest = np.minimum(nearest, wrist[:, 2])
         return Pose(
             frames=frames,
             wrist=wrist,
             points=points,
+            landmarks=landmarks,
             carried=carried,
             residual=residual,
             wrist_residual=wrist_residual,
@@ -164,22 +168,26 @@ class PoseSolver:
         Returns:
             (N, 5, 32, 16): derivatives of the fingers' residuals by wrist position, palm rotation
             and the finger's three joint rotations, and in the last column the residuals; and
-            (N, 2, 3) of the wrist's residual by its position.
+            (N, 2, 6) of the wrist's residual by the first two.
         """
         shape = pose.frames.shape[:2]
         jacobian = np.zeros((*shape, _NUM_ROWS, _NUM_COLUMNS + 1))
         jacobian[..., _NUM_COLUMNS] = pose.residual
-        scale = IMAGE_WEIGHT / target.size
 
         # Image: d(x/z, y/z) = project @ dp, and dp = w x lever.
-        project = _projection(pose.points, (scale[:, None] * _POINT_WEIGHTS)[:, None])
-        jacobian[:, :, _IMAGE, :3] = project.reshape(*shape, 8, 3)
+        project = _projection(pose.landmarks, _POINT_WEIGHTS / target.size[:, None])
+        turn = (_CROSS.reshape(9, 3) @ project.swapaxes(-1, -2)).reshape(-1, 21, 3, 6)
+        wrist_jacobian = np.empty((shape[0], 2, _SHARED))
+        wrist_jacobian[:, :, :3] = project[:, 0]
+        lever = (pose.landmarks[:, 0] - pose.wrist)[:, None]
+        wrist_jacobian[:, :, 3:] = (lever @ turn[:, 0]).reshape(-1, 3, 2).swapaxes(1, 2)
+        jacobian[:, :, _IMAGE, :3] = project[:, 1:].reshape(*shape, 8, 3)
         pivots = np.empty((*shape, 1, 4, 3))
         pivots[:, :, 0, 0] = pose.wrist[:, None]
         pivots[:, :, 0, 1:] = pose.points[:, :, :3]
-        lever = (pose.points[:, :, :, None] - pivots) * _MOVES[..., None]  # (N, 5, end, frame, 3)
-        turn = _CROSS.reshape(9, 3) @ project.swapaxes(-1, -2)  # (N, 5, 4, 9, 2)
-        turned = (lever @ turn.reshape(*shape, 4, 3, 6)).reshape(*shape, 4, 4, 3, 2)
+        lever = pose.landmarks[:, 1:].reshape(*shape, 4, 1, 3) - pivots
+        lever *= _MOVES[..., None]  # (N, 5, end, frame, 3)
+        turned = (lever @ turn[:, 1:].reshape(*shape, 4, 3, 6)).reshape(*shape, 4, 4, 3, 2)
         rows = jacobian[:, :, _IMAGE, 3:_NUM_COLUMNS].reshape(*shape, 4, 2, 4, 3)
         rows[:] = turned.transpose(0, 1, 2, 5, 3, 4)
 
@@ -203,7 +211,7 @@ class PoseSolver:
             pull = (palmar @ spun[:, :, 1:])[:, :, :, 0] * _BACKWARD_WEIGHT
             rows = jacobian[:, :, _LIMITS, _SHARED:_NUM_COLUMNS].reshape(*shape, 3, 3, 3)
             np.multiply(pull, beyond[..., None], out=np.einsum('nfmmw->nfmw', rows))
-        return jacobian, _projection(pose.wrist, scale * WRIST_WEIGHT)
+        return jacobian, wrist_jacobian
 
     def solve(
         self, start: Pose, target: Target, *, max_steps: int
@@ -252,8 +260,8 @@ class PoseSolver:
         shared = normal[:, :, :_SHARED].sum(1)  # (N, 6, 16)
         shared_matrix, shared_gradient = shared[:, :, :_SHARED], shared[:, :, _NUM_COLUMNS:]
         wrist_transposed = wrist_jacobian.swapaxes(-1, -2)
-        shared_matrix[:, :3, :3] += wrist_transposed @ wrist_jacobian
-        shared_gradient[:, :3] += wrist_transposed @ pose.wrist_residual[..., None]
+        shared_matrix += wrist_transposed @ wrist_jacobian
+        shared_gradient += wrist_transposed @ pose.wrist_residual[..., None]
         shared_diagonal = np.einsum('nii->ni', shared_matrix)
         shared_diagonal += damping[:, None] * (shared_diagonal + _RIDGE)
         coupling = normal[:, :, :_SHARED, _SHARED:_NUM_COLUMNS]

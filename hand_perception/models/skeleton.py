@@ -23,23 +23,48 @@ BONE, HINGE, NEXT_HINGE, NEXT_PALMAR = range(4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LandmarkOffsets:
+    """Where landmarks lie against the joints of the hand model, as shares of the palm's length.
+
+    The palm's length is that from the wrist to the middle knuckle, and so is the direction.
+
+    Attributes:
+        wrist: how much nearer to the knuckles the wrist's landmark lies.
+        knuckles: how much farther on the four fingers' knuckles lie.
+    """
+
+    wrist: float = 0.0
+    knuckles: float = 0.0
+
+
+#: Landmarks are the joints and tips of the model themselves.
+EXACT_LANDMARKS: Final = LandmarkOffsets()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Skeleton:
     """A flat right hand.
 
     Attributes:
         wrist: (3,) metres, hand model frame.
         bones: (5, 4, 3) metres, from the start of each bone to its end.
-        carried: (5, 4, 4, 3) per frame: unit bone, hinge of the frame's own joint, hinge of the
-            next joint, and the unit direction into which the next bone moves when it bends.
-            Zero where there is none (own hinge of the palm, next of the last).
+        wrist_offset: (3,) metres, from the wrist to its landmark; carried by the palm.
+        offsets: (5, 4, 3) metres, from the ends of the bones to their landmarks; carried with
+            the bone.
+        carried: (5, 4, 4, 3) per frame: unit direction of the bone (in the palm: from landmark to
+            landmark), hinge of the frame's own joint, hinge of the next joint, and the unit
+            direction into which the next bone moves when it bends. Zero where there is none
+            (own hinge of the palm, next of the last).
     """
 
     wrist: DoubleArray
     bones: DoubleArray
+    wrist_offset: DoubleArray
+    offsets: DoubleArray
     carried: DoubleArray
 
     @classmethod
-    def from_rest(cls, rest: RestPose) -> 'Skeleton':
+    def from_rest(cls, rest: RestPose, landmarks: LandmarkOffsets = EXACT_LANDMARKS) -> 'Skeleton':
         """Take bones and hinges from the flat hand.
 
         Fingers bend towards the palm (-y in the hand model frame); the thumb bends across it,
@@ -60,13 +85,27 @@ class Skeleton:
         carried[:, 1:, HINGE] = hinges
         carried[:, :3, NEXT_HINGE] = hinges
         carried[:, :3, NEXT_PALMAR] = palmar
-        return cls(wrist=rest.joints[0].copy(), bones=bones, carried=carried)
 
-    def points(self, frames: DoubleArray, wrist: DoubleArray) -> DoubleArray:
-        """Give the (N, 21, 3) keypoints of hands with (N, 5, 4, 3, 3) frames and (N, 3) wrists."""
-        bones = (frames @ self.bones[..., None])[..., 0]
-        chains = wrist[:, None, None] + np.cumsum(bones, 2)  # (N, 5, 4, 3)
-        return np.concatenate([wrist[:, None], chains.reshape(len(wrist), 20, 3)], 1)
+        to_knuckle = bones[2, 0]
+        wrist_offset = landmarks.wrist * to_knuckle
+        offsets = np.zeros_like(bones)
+        offsets[1:, 0] = landmarks.knuckles * to_knuckle
+        palm = bones[:, 0] + offsets[:, 0] - wrist_offset
+        carried[:, 0, BONE] = palm / np.linalg.norm(palm, axis=-1, keepdims=True)
+        return cls(
+            wrist=rest.joints[0].copy(),
+            bones=bones,
+            wrist_offset=wrist_offset,
+            offsets=offsets,
+            carried=carried,
+        )
+
+    def landmarks(self, frames: DoubleArray) -> DoubleArray:
+        """Give the (N, 21, 3) landmarks of hands with (N, 5, 4, 3, 3) frames, wrist at zero."""
+        ends = np.cumsum((frames @ self.bones[..., None])[..., 0], 2)  # (N, 5, 4, 3)
+        ends += (frames @ self.offsets[..., None])[..., 0]
+        first = frames[:, 0, 0] @ self.wrist_offset
+        return np.concatenate([first[:, None], ends.reshape(len(frames), 20, 3)], 1)
 
 
 def frames_from_rotations(rotations: DoubleArray) -> DoubleArray:

@@ -87,7 +87,7 @@ class LandmarkReconstructor:
         world = np.stack([track.landmarks.world_m for track in tracks])  # (N, 21, 3)
         rays = np.where(is_right[:, None, None], rays, rays * (-1.0, 1.0))
         world = np.where(is_right[:, None, None], world, geometry.mirror_points(world))
-        fits = self._fitter.fit(rays, world, previous=[track.fit for track in tracks])
+        fits = self._fitter.fit(rays, world)
 
         rotations = np.stack([fit.rotations for fit in fits])  # (N, 16, 3, 3)
         surface = self._pose(
