@@ -61,7 +61,7 @@ class AgeCheck:
         ages_s = tuple(self._ages_s)  # the worker may add one meanwhile
         if not ages_s:
             return ''
-        best = min(ages_s, key=abs)
+        best = min(ages_s)  # the way from the camera only adds to it
         if best < -FUTURE_TOLERANCE_S:
             return (
                 f"image stamps are {-best:.3f} s ahead of the node's clock, so ages are wrong; "
