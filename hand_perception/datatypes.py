@@ -124,8 +124,8 @@ class Region:
     Attributes:
         center_px: (x, y), pixels of the image.
         size_px: side length, pixels.
-        angle_rad: rotation, clockwise in the image (y down), that the hand's fingers-up axis has
-            against the image's up axis.
+        angle_rad: how far the hand's wrist-to-fingers axis is turned clockwise, as seen, from the
+            image's up axis: 0 fingers up, pi/2 fingers right, -pi/2 fingers left.
     """
 
     center_px: tuple[float, float]

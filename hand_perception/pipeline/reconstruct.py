@@ -19,6 +19,7 @@ from hand_perception.datatypes import (
     DoubleArray,
     Frame,
     Hand,
+    HandLandmarks,
     ManoParameters,
 )
 from hand_perception.models.hand_model import HandModel, load_hand_model
@@ -33,6 +34,11 @@ from hand_perception.pipeline.track import Track
 
 #: Reprojection error over hand size at which the confidence has fallen to 1/e.
 _REPROJECTION_SCALE: Final = 0.08
+#: Difference of the reprojection errors of both sides that counts as one unit of log odds. On
+#: photos of fists the wrong side misses by 0.064 to 0.095 and the true one by 0.018 to 0.023;
+#: for open hands the two differ by less than 0.003.
+_SIDE_REPROJECTION: Final = 0.02
+_MAX_SIDE_ODDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,24 +77,39 @@ class LandmarkReconstructor:
             return self
         return LandmarkReconstructor(self.model, hand_scale=hand_scale)
 
-    def __call__(
-        self, frame: Frame, tracks: Sequence[Track]
-    ) -> tuple[tuple[Hand, ...], tuple[HandFit, ...]]:
-        """Reconstruct all tracked hands of one image, in the order of the tracks.
+    def side_evidence(self, camera: Camera, hands: Sequence[HandLandmarks]) -> list[float]:
+        """Say for each hand how much better a right hand fits its landmarks than a left one.
+
+        The network's score is unsure for fists and pointing fingers, whose landmarks only one
+        side can take; flat hands fit both sides alike and have no say here.
 
         Returns:
-            The hands, and the fits to start the next image from.
+            Log odds for a right hand, limited to what one image may say.
         """
-        if not tracks:
-            return (), ()
-        is_right = np.array([track.is_right for track in tracks])
-        pixels = np.stack([track.landmarks.keypoints_2d for track in tracks])  # (N, 21, 2)
-        rays = normalised_from_pixels(frame.camera, pixels)
-        world = np.stack([track.landmarks.world_m for track in tracks])  # (N, 21, 3)
+        if not hands:
+            return []
+        is_right = np.repeat([True, False], len(hands))
+        fits = self._fit(camera, [*hands, *hands], is_right)
+        right, left = np.array([fit.reprojection for fit in fits]).reshape(2, len(hands))
+        odds = np.clip((left - right) / _SIDE_REPROJECTION, -_MAX_SIDE_ODDS, _MAX_SIDE_ODDS)
+        return [float(value) for value in odds]
+
+    def _fit(
+        self, camera: Camera, hands: Sequence[HandLandmarks], is_right: NDArray[np.bool_]
+    ) -> list[HandFit]:
+        """Fit right hands: the landmarks of left ones are mirrored first."""
+        rays = normalised_from_pixels(camera, np.stack([h.keypoints_2d for h in hands]))
+        world = np.stack([hand.world_m for hand in hands])  # (N, 21, 3)
         rays = np.where(is_right[:, None, None], rays, rays * (-1.0, 1.0))
         world = np.where(is_right[:, None, None], world, geometry.mirror_points(world))
-        fits = self._fitter.fit(rays, world)
+        return self._fitter.fit(rays, world)
 
+    def __call__(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hand, ...]:
+        """Reconstruct all tracked hands of one image, in the order of the tracks."""
+        if not tracks:
+            return ()
+        is_right = np.array([track.is_right for track in tracks])
+        fits = self._fit(frame.camera, [track.landmarks for track in tracks], is_right)
         rotations = np.stack([fit.rotations for fit in fits])  # (N, 16, 3, 3)
         surface = self._pose(
             rotations, np.tile(self._fitter.betas, (len(fits), 1)), [fit.transl for fit in fits]
@@ -97,11 +118,10 @@ class LandmarkReconstructor:
         if frame.depth_m is not None:
             surface, depths = self._measure_depth(frame, is_right, rotations, surface, depths)
         axis_angles = geometry.axis_angle_from_rotation(rotations)  # (N, 16, 3)
-        hands = tuple(
+        return tuple(
             self._hand(frame.camera, track, fit, surface, axis_angles[i], i, depths[i])
             for i, (track, fit) in enumerate(zip(tracks, fits, strict=True))
         )
-        return hands, tuple(fits)
 
     def _pose(
         self, rotations: DoubleArray, betas: DoubleArray, transl: Sequence[DoubleArray]

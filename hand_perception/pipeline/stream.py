@@ -90,6 +90,11 @@ class HandPipeline:
         return self._reconstructor.model.faces
 
     @property
+    def num_vertices(self) -> int:
+        """Vertices of a hand's mesh."""
+        return self._reconstructor.model.num_vertices
+
+    @property
     def hand_model_name(self) -> str:
         """``default`` or ``mano``."""
         return self._reconstructor.model.name
@@ -99,9 +104,9 @@ class HandPipeline:
         """Where the networks run."""
         return str(self._backend.device)
 
-    def new_stream(self) -> StreamState:
-        """Make the memory for one camera."""
-        return StreamState()
+    def new_stream(self, *, next_track_id: int = 1) -> StreamState:
+        """Make the memory for one camera; ids of its tracks start at ``next_track_id``."""
+        return StreamState(next_track_id=next_track_id)
 
     def replace_settings(self, settings: PipelineSettings) -> None:
         """Take over live settings between two images."""
@@ -127,10 +132,9 @@ class HandPipeline:
             since_tiles_s=(frame.stamp_ns - state.last_tiles_ns) * 1e-9,
         )
         watch.lap('detect')
-        tracks = self._update_tracks(state, frame, observations)
+        state.tracks = self._update_tracks(state, frame, observations)
         watch.lap('track')
-        hands, fits = self._reconstructor(frame, tracks)
-        state.tracks = tuple(track.with_fit(fit) for track, fit in zip(tracks, fits, strict=True))
+        hands = self._reconstructor(frame, state.tracks)
         watch.lap('reconstruct')
         return FrameResult(
             stamp_ns=frame.stamp_ns,
@@ -157,16 +161,27 @@ class HandPipeline:
 
     def _update_tracks(
         self, state: StreamState, frame: Frame, observations: Observations
-    ) -> list[Track]:
+    ) -> tuple[Track, ...]:
         if observations.searched:
             state.last_search_ns = frame.stamp_ns
         if observations.searched_tiles:
             state.last_tiles_ns = frame.stamp_ns
-        tracks = [continue_track(t, hand, frame.stamp_ns) for t, hand in observations.followed]
+        unsure = [hand for track, hand in observations.followed if not track.is_side_sure]
+        unsure += observations.found
+        evidence = self._reconstructor.side_evidence(frame.camera, unsure)
+        odds = {id(hand): value for hand, value in zip(unsure, evidence, strict=True)}
+        tracks = [
+            continue_track(track, hand, frame.stamp_ns, side_evidence=odds.get(id(hand), 0.0))
+            for track, hand in observations.followed
+        ]
         for hand in observations.found:
-            tracks.append(start_track(state.next_track_id, hand, frame.stamp_ns))
+            tracks.append(
+                start_track(
+                    state.next_track_id, hand, frame.stamp_ns, side_evidence=odds[id(hand)]
+                )
+            )
             state.next_track_id += 1
-        return give_sides(tracks, one_hand_per_side=self.settings.one_hand_per_side)
+        return tuple(give_sides(tracks, one_hand_per_side=self.settings.one_hand_per_side))
 
     def _warm_up(self) -> None:
         """Run every network once, so that the first image is not the slow one."""

@@ -9,13 +9,14 @@ from typing import Final
 import numpy as np
 
 from hand_perception.datatypes import HandLandmarks, Region
-from hand_perception.models.landmark_fit import HandFit
 from hand_perception.models.landmarks.regions import region_from_keypoints
 
 #: One image may not outvote a short history: its log odds are limited to this.
 _MAX_VOTE: Final = 2.0
 #: Nor may a long history outvote new evidence forever.
 _MAX_LOG_ODDS: Final = 8.0
+#: Votes of two clear images, or of one image and its fit.
+_SURE_LOG_ODDS: Final = 4.0
 #: A hand given a side that its votes deny by these log odds is not the wearer's second hand.
 _DENIED_LOG_ODDS: Final = -1.5
 #: A region is moved ahead by at most this share of its size.
@@ -33,7 +34,6 @@ class Track:
         velocity_px_s: (x, y) of the region's centre, pixels per second.
         right_log_odds: vote over the track, above 0 for a right hand.
         is_right: the side given to the hand; follows the vote, but for one hand per side.
-        fit: pose of the newest image, where the back end fits one; None before.
     """
 
     track_id: int
@@ -42,7 +42,6 @@ class Track:
     velocity_px_s: tuple[float, float] = (0.0, 0.0)
     right_log_odds: float = 0.0
     is_right: bool = True
-    fit: HandFit | None = None
 
     @property
     def handedness_score(self) -> float:
@@ -50,31 +49,42 @@ class Track:
         odds = self.right_log_odds if self.is_right else -self.right_log_odds
         return 1 / (1 + math.exp(-odds))
 
+    @property
+    def is_side_sure(self) -> bool:
+        """Whether the votes are clear; until then the fit of both sides is asked too."""
+        return abs(self.right_log_odds) >= _SURE_LOG_ODDS
+
     def with_side(self, is_right: bool) -> 'Track':
-        """Return the track as a left or right hand; a pose of the other side is dropped."""
-        fit = self.fit if is_right == self.is_right else None
-        return dataclasses.replace(self, is_right=is_right, fit=fit)
-
-    def with_fit(self, fit: HandFit) -> 'Track':
-        """Return the track with the pose of its newest image."""
-        return dataclasses.replace(self, fit=fit)
+        """Return the track as a left or right hand."""
+        return dataclasses.replace(self, is_right=is_right)
 
 
-def start_track(track_id: int, landmarks: HandLandmarks, stamp_ns: int) -> Track:
-    """Begin a track from a first observation."""
-    log_odds = _vote(landmarks.right_score)
+def start_track(
+    track_id: int, landmarks: HandLandmarks, stamp_ns: int, *, side_evidence: float = 0.0
+) -> Track:
+    """Begin a track from a first observation; ``side_evidence`` as in :func:`continue_track`."""
+    log_odds = _vote(landmarks.right_score) + side_evidence
     return Track(
         track_id=track_id, landmarks=landmarks, stamp_ns=stamp_ns,
         right_log_odds=log_odds, is_right=log_odds > 0,
     )  # fmt: skip
 
 
-def continue_track(track: Track, landmarks: HandLandmarks, stamp_ns: int) -> Track:
-    """Add an observation in a later image to a track."""
+def continue_track(
+    track: Track, landmarks: HandLandmarks, stamp_ns: int, *, side_evidence: float = 0.0
+) -> Track:
+    """Add an observation in a later image to a track.
+
+    Args:
+        track: as it was.
+        landmarks: what was seen.
+        stamp_ns: of the later image.
+        side_evidence: log odds for a right hand from elsewhere, beside the network's own score.
+    """
     seconds = max((stamp_ns - track.stamp_ns) * 1e-9, 1e-3)
     old = region_from_keypoints(track.landmarks.keypoints_2d).center_px
     new = region_from_keypoints(landmarks.keypoints_2d).center_px
-    log_odds = track.right_log_odds + _vote(landmarks.right_score)
+    log_odds = track.right_log_odds + _vote(landmarks.right_score) + side_evidence
     log_odds = min(max(log_odds, -_MAX_LOG_ODDS), _MAX_LOG_ODDS)
     return dataclasses.replace(
         track,

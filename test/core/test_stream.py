@@ -7,20 +7,23 @@ import pytest
 from stream_fakes import ScriptedBackend, frame, landmarks
 
 from hand_perception.config import PipelineSettings
-from hand_perception.models.landmark_fit import HandFit
 from hand_perception.pipeline.stream import HandPipeline, StreamState
-
-FIT = HandFit(
-    rotations=np.tile(np.eye(3), (16, 1, 1)), transl=np.zeros(3), reprojection=0.0, num_steps=1
-)
 
 
 class TrackReporter:
     """Stands in for the pose fit: reports the tracks as hands."""
 
+    evidence = 0.0
+
+    def __init__(self):
+        self.asked = []  # hands per image whose side was asked for
+
     def __call__(self, image_frame, tracks):
-        self.previous = [track.fit for track in tracks]
-        return tuple(tracks), tuple(FIT for _ in tracks)
+        return tuple(tracks)
+
+    def side_evidence(self, camera, hands):
+        self.asked.append(len(hands))
+        return [self.evidence] * len(hands)
 
     def with_hand_scale(self, hand_scale):
         self.hand_scale = hand_scale
@@ -156,13 +159,13 @@ def test_reset_equals_new_but_for_the_track_ids_given():
     assert state == StreamState(next_track_id=given)
 
 
-def test_the_pose_of_the_last_image_starts_the_next_fit():
-    pipeline, _ = make_pipeline([landmarks(**RIGHT)])
-    state = pipeline.new_stream()
-    run(pipeline, state, [0.0])
-    assert pipeline._reconstructor.previous == [None]
-    run(pipeline, state, [0.033])
-    assert pipeline._reconstructor.previous == [FIT]
+def test_the_fit_of_both_sides_is_asked_until_the_side_is_sure():
+    pipeline, _ = make_pipeline([landmarks((320, 240), right_score=0.55)], max_hands=1)
+    pipeline._reconstructor.evidence = -1.0
+    results = run(pipeline, pipeline.new_stream(), np.arange(8) / 30)
+    assert not any(track.is_right for result in results for track in result.hands)
+    # Each image adds 0.2 - 1.0: sure, at -4, after the fifth or sixth.
+    assert pipeline._reconstructor.asked in ([1] * 5 + [0] * 3, [1] * 6 + [0] * 2)
 
 
 def test_live_settings_take_effect_in_the_next_image():

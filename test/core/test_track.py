@@ -1,7 +1,5 @@
 """Tracks keep their identity, predict their region and vote on their side."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from stream_fakes import landmarks
@@ -34,12 +32,20 @@ def test_one_wrong_image_does_not_turn_a_right_hand_into_a_left_one():
     assert sided.handedness_score > 0.9
 
 
-def test_lasting_evidence_turns_the_side_and_drops_the_pose_of_the_other():
-    track = dataclasses.replace(followed(new_track(), [0.95] * 20), fit=object())
-    turned = followed(track, [0.05] * 20)
+def test_lasting_evidence_turns_the_side():
+    turned = followed(followed(new_track(), [0.95] * 20), [0.05] * 20)
     (sided,) = give_sides([turned], one_hand_per_side=True)
     assert not sided.is_right
-    assert sided.fit is None
+
+
+def test_evidence_of_the_fit_decides_where_the_network_is_unsure():
+    hand = landmarks((320, 240), right_score=0.55)
+    track = start_track(1, hand, 0, side_evidence=-1.5)
+    assert not track.is_right
+    assert not track.is_side_sure
+    again = continue_track(track, hand, 33 * MS, side_evidence=-2.0)
+    again = continue_track(again, hand, 66 * MS, side_evidence=-2.0)
+    assert again.is_side_sure
 
 
 def test_the_score_is_that_of_the_side_that_was_given():

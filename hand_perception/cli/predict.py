@@ -1,0 +1,231 @@
+"""``hand_perception predict``: images or videos to files of hands and overlays, without ROS."""
+
+import argparse
+import contextlib
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import cv2
+from tqdm import tqdm
+
+from hand_perception.config import PipelineSettings
+from hand_perception.datatypes import Camera, Frame, FrameResult, ImageArray
+from hand_perception.errors import ConfigError, SourceError
+from hand_perception.pipeline.overlay import draw_overlay
+from hand_perception.pipeline.stream import HandPipeline
+from hand_perception.predictions import open_predictions
+from hand_perception.video import VideoFile, VideoFrame, VideoSource, open_source
+
+_DESCRIPTION: Final = """\
+Find hands in images, folders of images or videos.
+
+Images are looked at one by one; videos, and folders with --sequence, as streams in which hands are
+followed. Distances rest on the size of the hands and the focal length: give --focal-px when you
+know it. What --out holds is told in docs/predict.md.
+"""
+_JPEG_QUALITY: Final = 92
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand; every setting of the pipeline is a flag."""
+    parser = commands.add_parser(
+        'predict',
+        help='find hands in images, folders or videos',
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'inputs', nargs='+', metavar='INPUT',
+        help="image, folder of images, video, or 'synthetic' for the built-in clip",
+    )  # fmt: skip
+    parser.add_argument('--out', type=Path, metavar='FILE', help='hands as FILE.npz or FILE.jsonl')
+    parser.add_argument(
+        '--overlay', type=Path, metavar='DIR',
+        help='folder for pictures (of images) and videos (of videos) with the hands drawn',
+    )  # fmt: skip
+    parser.add_argument(
+        '--focal-px', type=float, default=0.0, metavar='PX', help='focal length of the camera'
+    )
+    parser.add_argument(
+        '--sequence', action='store_true', help='folders hold the images of a video, in order'
+    )
+    settings = parser.add_argument_group('settings')
+    for setting in PipelineSettings.settings():
+        flag = '--' + setting.name.replace('_', '-')
+        text = f'{setting.sentence} Allowed: {setting.allowed}.'.replace('%', '%%')
+        if setting.kind is bool:
+            settings.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=setting.default, help=text
+            )
+        else:
+            settings.add_argument(flag, type=setting.kind, default=setting.default, help=text)
+    parser.set_defaults(run=run)
+
+
+@dataclass(slots=True)
+class _Counts:
+    images: int = 0
+    images_with_hands: int = 0
+    hands: int = 0
+    unreadable: int = 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict all inputs; return 1 when an input could not be read to its end.
+
+    Raises:
+        ConfigError: a setting or an output is refused.
+        SourceError: an input is not there.
+        WeightsError: a model cannot be loaded.
+    """
+    if options.out is None and options.overlay is None:
+        raise ConfigError(
+            'nothing to write; give --out FILE.npz (or .jsonl) or --overlay DIR'
+        )
+    settings = PipelineSettings(
+        **{s.name: getattr(options, s.name) for s in PipelineSettings.settings()}
+    )
+    sources = [open_source(name) for name in options.inputs]
+    pipeline = HandPipeline.load(settings)
+    counts = _Counts()
+    written: set[Path] = set()
+    if options.overlay is not None:
+        options.overlay.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        predictions = None
+        if options.out is not None:
+            predictions = stack.enter_context(
+                open_predictions(
+                    options.out,
+                    faces=pipeline.faces_right,
+                    num_vertices=pipeline.num_vertices,
+                )
+            )
+        total = sum(source.num_frames or 0 for source in sources) or None
+        bar = stack.enter_context(tqdm(total=total, unit='image', file=sys.stderr))
+        for source in sources:
+            overlays = _Overlays(options.overlay, source, written)
+            with contextlib.closing(source), overlays:
+                for image, result in _predict(pipeline, source, options, counts):
+                    bar.update()
+                    frame_name = _frame_name(source, image.item)
+                    if predictions is not None:
+                        predictions.add(frame_name, image.frame, result)
+                    if options.overlay is not None:
+                        drawn = draw_overlay(image.frame, result, pipeline.faces_right)
+                        overlays.write(image.item, drawn)
+    print(
+        f'{counts.images} images, {counts.images_with_hands} with hands, {counts.hands} hands'
+        + f'; {counts.unreadable} inputs could not be read to their end' * bool(counts.unreadable)
+    )
+    return int(counts.unreadable > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    item: VideoFrame
+    frame: Frame
+
+
+def _predict(
+    pipeline: HandPipeline, source: VideoSource, options: argparse.Namespace, counts: _Counts
+) -> Iterator[tuple[_Image, FrameResult]]:
+    """Run the pipeline over one source; one that breaks off is told, the next follows."""
+    is_stream = isinstance(source, VideoFile) or options.sequence
+    state = pipeline.new_stream()
+    for item in _readable(source, counts):
+        if not is_stream:
+            state = pipeline.new_stream(next_track_id=state.next_track_id)
+        frame = Frame(
+            image=item.image_bgr,
+            is_rgb=False,
+            stamp_ns=round(item.time_s * 1e9),
+            frame_id=source.name,
+            camera=_camera(source, item.image_bgr, options),
+        )
+        result = pipeline.step(state, frame)
+        counts.images += 1
+        counts.images_with_hands += bool(result.hands)
+        counts.hands += len(result.hands)
+        yield _Image(item, frame), result
+
+
+def _readable(source: VideoSource, counts: _Counts) -> Iterable[VideoFrame]:
+    try:
+        yield from source.frames()
+    except SourceError as error:
+        counts.unreadable += 1
+        tqdm.write(f'hand_perception predict: {error}', file=sys.stderr)
+
+
+def _camera(source: VideoSource, image: ImageArray, options: argparse.Namespace) -> Camera:
+    height, width = image.shape[:2]
+    if options.focal_px > 0:
+        return Camera(
+            width=width, height=height, fx=options.focal_px, fy=options.focal_px,
+            cx=(width - 1) / 2, cy=(height - 1) / 2,
+        )  # fmt: skip
+    if source.camera is not None:
+        return source.camera
+    return Camera.assumed(width, height, focal_ratio=options.focal_ratio)
+
+
+def _frame_name(source: VideoSource, item: VideoFrame) -> str:
+    return f'{source.name}#{item.index}' if isinstance(source, VideoFile) else item.name
+
+
+class _Overlays:
+    """Overlays of one source: a video of a video, pictures of pictures."""
+
+    def __init__(self, folder: Path | None, source: VideoSource, written: set[Path]) -> None:
+        self._folder = folder
+        self._written = written
+        self._source = source
+        self._video: cv2.VideoWriter | None = None
+
+    def __enter__(self) -> '_Overlays':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._video is not None:
+            self._video.release()
+
+    def write(self, item: VideoFrame, image: ImageArray) -> None:
+        """Add the overlay of one image."""
+        if isinstance(self._source, VideoFile):
+            self._write_to_video(image)
+            return
+        path = self._free_path(Path(item.name).stem, '.jpg')
+        if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
+            raise ConfigError(f'cannot write {path}; is the folder writable?')
+
+    def _free_path(self, stem: str, suffix: str) -> Path:
+        """Name a file that this run has not written: inputs may share their names."""
+        assert self._folder is not None
+        path = self._folder / f'{stem}{suffix}'
+        for number in itertools.count(2):
+            if path not in self._written:
+                break
+            path = self._folder / f'{stem}_{number}{suffix}'
+        self._written.add(path)
+        return path
+
+    def _write_to_video(self, image: ImageArray) -> None:
+        if self._video is None:
+            path = self._free_path(Path(self._source.name).stem, '.mp4')
+            size = (image.shape[1], image.shape[0])
+            code = cv2.VideoWriter_fourcc(*'mp4v')
+            self._video = cv2.VideoWriter(str(path), code, self._source.rate_hz, size)
+            if not self._video.isOpened():
+                raise ConfigError(f'cannot write {path}; is the folder writable?')
+        self._video.write(image)
