@@ -44,20 +44,20 @@ class LinearBlendSkinning:
         Returns:
             (N, V, 3) vertices and (N, 16, 3) joints, metres, hand model frame.
         """
-        num_hands = len(rotations)
+        num_hands, num_vertices = len(rotations), self._weights.shape[1]
         joints = torch.addmm(self._joint_template, betas, self._joint_shapedirs)
         joints = joints.view(num_hands, 16, 3)
         flat = torch.addmm(self._template, betas, self._shapedirs)  # (N, 3 V)
         if self._posedirs is not None:
             feature = (rotations[:, 1:] - self._identity).reshape(num_hands, 135)
             flat = torch.addmm(flat, feature, self._posedirs)
-        flat = flat.view(num_hands, 1, 3, -1)  # (N, 1, 3, V)
+        flat = flat.view(num_hands, 1, 3, num_vertices)  # (N, 1, 3, V)
 
         turns, positions = _chain(rotations, joints)
         shift = positions - (turns @ joints[..., None])[..., 0]
         motions = torch.cat([turns, shift[..., None]], -1).reshape(num_hands, 16, 12)
         blended = motions.transpose(1, 2) @ self._weights  # (N, 12, V)
-        blended = blended.view(num_hands, 3, 4, -1)
+        blended = blended.view(num_hands, 3, 4, num_vertices)
         vertices = (blended[:, :, :3] * flat).sum(2) + blended[:, :, 3]  # (N, 3, V)
         return vertices.transpose(1, 2).contiguous(), positions
 
