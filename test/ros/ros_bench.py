@@ -14,6 +14,7 @@ from hand_perception.ros.perception_node import PerceptionNode
 
 #: Longest wait for anything; only a broken test or a stalled machine gets there.
 TIMEOUT_S = 30.0
+_LOOK_S = 0.005
 
 
 class Inbox:
@@ -98,7 +99,8 @@ class Bench:
         return node
 
     def start_perception(self, pipeline, **parameters):
-        parameters = {'max_age_ms': 0.0, 'camera_info_timeout_s': 0.0, **parameters}
+        defaults = {'max_age_ms': 0.0, 'camera_info_timeout_s': 0.0, 'reliability': 'reliable'}
+        parameters = {**defaults, **parameters}
         return self.add(PerceptionNode(lambda _: pipeline, **self.node_options(**parameters)))
 
     def listen(self, kind, topic, *, qos=10, wait=True):
@@ -131,6 +133,14 @@ class Bench:
         future.add_done_callback(lambda _: done.set())
         assert done.wait(TIMEOUT_S), f'service {name} did not answer'
         return future.result()
+
+    def wait_until(self, condition, *, what):
+        """Wait for something no topic tells: looked at by the executor's thread."""
+        done = threading.Event()
+        timer = self.node.create_timer(_LOOK_S, lambda: done.set() if condition() else None)
+        self._executor.wake()
+        assert done.wait(TIMEOUT_S), f'{what} did not come'
+        self.node.destroy_timer(timer)
 
     def diagnostics(self):
         return DiagnosticsInbox(self)
