@@ -246,6 +246,6 @@ def test_default_hand_that_lacks_an_array_is_an_error_that_names_it(tmp_path):
 
 
 def test_licence_of_the_default_hand_lies_beside_it():
-    text = DEFAULT_HAND.with_name('WEBXR_LICENSE').read_text()
+    text = DEFAULT_HAND.with_name('LICENSE.webxr_hand').read_text()
     assert 'Copyright (c) 2019 Amazon' in text
     assert "converted to MANO's array layout" in text
