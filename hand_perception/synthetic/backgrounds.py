@@ -24,7 +24,7 @@ def _plain(rng: np.random.Generator) -> ImageArray:
 
 def _noise(rng: np.random.Generator) -> ImageArray:
     image = np.full((TABLE_DEPTH, TABLE_WIDTH, 3), 125.0, np.float32)
-    for cell, strength in ((160, 50.0), (55, 30.0), (18, 18.0)):
+    for cell, strength in ((160, 24.0), (55, 16.0), (18, 10.0)):
         layers = [noise_2d(TABLE_DEPTH, TABLE_WIDTH, cell, rng) for _ in range(3)]
         image += strength * np.stack(layers, -1)
     return np.clip(image, 0, 255).astype(np.uint8)

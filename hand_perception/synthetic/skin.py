@@ -129,16 +129,15 @@ def _add_nail(
     side = np.cross(along, finger.back)
     near = np.flatnonzero(np.linalg.norm(places - finger.tip, axis=1) < 0.02)
     offset = places[near] - finger.tip
-    height = offset @ finger.back
-    u = (offset @ along + 0.0058) / 0.0052  # -1 root to 1 free edge
-    v = (offset @ side) / (0.30 * length)
-    outside = np.abs(u) ** 3 + np.abs(v) ** 3
-    is_top = height > -0.001
-    inside = np.clip((1 - outside) / 0.12, 0, 1) * is_top
-    rim = np.exp(-(((outside - 1.05) / 0.22) ** 2)) * is_top
-    colour[near] *= 1 - 0.16 * rim[:, None]
-    bed = np.minimum(colour[near] * (1.12, 1.04, 1.06) + (0.05, 0.03, 0.035), 0.85)
-    pale = np.clip((u - 0.70) / 0.15, 0, 1) * 0.45 + np.clip((-0.62 - u) / 0.2, 0, 1) * 0.25
+    u = (offset @ along + 0.30 * length) / (0.22 * length)  # -1 root to 1 free edge
+    v = (offset @ side) / (0.205 * length)
+    outside = np.abs(u) ** 2.6 + np.abs(v) ** 2.6
+    is_top = np.clip(offset @ finger.back / 0.001 + 1, 0, 1)
+    inside = np.clip((1 - outside) / 0.15, 0, 1) * is_top
+    rim = np.exp(-(((outside - 1.1) / 0.25) ** 2)) * is_top
+    colour[near] *= 1 - 0.24 * rim[:, None]
+    bed = np.minimum(colour[near] * (1.16, 1.06, 1.08) + (0.06, 0.035, 0.04), 0.85)
+    pale = np.clip((u - 0.68) / 0.15, 0, 1) * 0.45 + np.clip((-0.5 - u) / 0.3, 0, 1) * 0.18
     bed = bed + pale[:, None] * (np.array([0.80, 0.72, 0.66]) - bed)
     colour[near] += inside[:, None] * (bed - colour[near])
     gloss[near] += inside * 0.35
