@@ -98,7 +98,7 @@ class LandmarkFitter:
             return []
         if not (np.isfinite(points).all() and np.isfinite(world).all()):
             raise ValueError('landmarks must be finite; drop hands with others before the fit')
-        target = _target(points, turn_to_view(world, points.mean(1)))
+        target = target_of(points, turn_to_view(world, points.mean(1)))
         frames = closed_form_frames(self._skeleton, target.world)
         start = self._place(frames, target)
         pose, num_steps = self._solver.solve(start, target, max_steps=_MAX_STEPS)
@@ -140,7 +140,8 @@ class LandmarkFitter:
         ]
 
 
-def _target(points: DoubleArray, seen: DoubleArray) -> Target:
+def target_of(points: DoubleArray, seen: DoubleArray) -> Target:
+    """Make the target of a fit from (N, 21, 2) image points and (N, 21, 3) points in space."""
     num_hands = len(points)
     starts = np.zeros((num_hands, 5, 4, 3))
     ends = seen[:, 1:].reshape(num_hands, 5, 4, 3)

@@ -253,7 +253,6 @@ class PoseSolver:
     ) -> tuple[DoubleArray, DoubleArray]:
         """Solve for one step: move of the wrist (N, 3), turns of the frames (N, 5, 4, 3, 3)."""
         jacobian, wrist_jacobian = self.jacobian(pose, target)
-        shape = jacobian.shape[:2]
         normal = jacobian.swapaxes(-1, -2) @ jacobian  # (N, 5, 16, 16)
         diagonal = np.einsum('nfii->nfi', normal)
         own = normal[:, :, _SHARED:_NUM_COLUMNS]  # (N, 5, 9, 16)
@@ -275,13 +274,26 @@ class PoseSolver:
         )  # (N, 6, 1)
         fingers = -inner[..., _SHARED] - (inner[..., :_SHARED] @ common[:, None])[..., 0]
 
-        turns = np.empty((*shape, NUM_FRAMES, 3))
-        turns[:, :, 0] = common[:, None, 3:, 0]
-        turns[:, :, 1:] = fingers.reshape(*shape, 3, 3)
-        turn = _small_rotation(turns)
-        for frame in range(1, NUM_FRAMES):
-            turn[:, :, frame] = turn[:, :, frame - 1] @ turn[:, :, frame]
-        return common[:, :3, 0], turn
+        return common[:, :3, 0], compose_turns(common[:, 3:, 0], fingers)
+
+
+def compose_turns(palm: DoubleArray, fingers: DoubleArray) -> DoubleArray:
+    """Make the turns of all frames, each turned with what lies before it, from small rotations.
+
+    Args:
+        palm: (N, 3) rotation vectors, camera axes.
+        fingers: (N, 5, 9) three rotation vectors per finger, base to end joint.
+
+    Returns:
+        (N, 5, 4, 3, 3) to be applied to global frames from the left.
+    """
+    turns = np.empty((len(palm), NUM_FINGERS, NUM_FRAMES, 3))
+    turns[:, :, 0] = palm[:, None]
+    turns[:, :, 1:] = fingers.reshape(-1, NUM_FINGERS, 3, 3)
+    turn = _small_rotation(turns)
+    for frame in range(1, NUM_FRAMES):
+        turn[:, :, frame] = turn[:, :, frame - 1] @ turn[:, :, frame]
+    return turn
 
 
 def _projection(points: DoubleArray, weights: DoubleArray) -> DoubleArray:
