@@ -1,0 +1,113 @@
+"""Nodes as processes: clean ends, exit codes, nothing left in shared memory."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from ros_bench import TIMEOUT_S
+
+ROOT = Path(__file__).parents[2]
+READY = {'perception': 'ready: ', 'video_source': 'publishing '}
+
+
+class NodeProcess:
+    """A node in a process and domain of its own."""
+
+    def __init__(self, node, environment, *parameters):
+        command = [sys.executable, '-m', f'hand_perception.ros.{node}_node', '--ros-args']
+        for parameter in parameters:
+            command += ['-p', parameter]
+        self.node = node
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.lines = []
+        # A node that hangs must not hang the tests.
+        self._watchdog = threading.Timer(2 * TIMEOUT_S, self.process.kill)
+        self._watchdog.start()
+
+    def wait_ready(self):
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if READY[self.node] in line:
+                return
+        raise AssertionError(f'{self.node} ended before it was ready:\n{"".join(self.lines)}')
+
+    def wait_end(self):
+        self.lines += self.process.stderr.readlines()
+        code = self.process.wait()
+        self._watchdog.cancel()
+        self.process.stderr.close()
+        return code
+
+    @property
+    def text(self):
+        return ''.join(self.lines)
+
+    def shared_memory(self):
+        """Name the shared memory files that the process has mapped."""
+        maps = Path(f'/proc/{self.process.pid}/maps').read_text()
+        return set(re.findall(r'/dev/shm/fastrtps_\S+', maps))
+
+
+@pytest.fixture
+def environment(ros_environment):
+    """A domain apart from the bench's, so that all mapped segments are the node's own."""
+    printed = subprocess.run(
+        [sys.executable, ROOT / 'scripts/free_domain_id.py'],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return {**ros_environment, 'ROS_DOMAIN_ID': printed.stdout.strip()}
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('node', ['perception', 'video_source'])
+def test_signal_ends_a_node_cleanly(node, number, environment):
+    running = NodeProcess(node, environment)
+    running.wait_ready()
+    segments = running.shared_memory()
+    assert segments
+    running.process.send_signal(number)
+    assert running.wait_end() == 0, running.text
+    assert 'Traceback' not in running.text
+    assert 'ERROR' not in running.text
+    assert not [segment for segment in segments if Path(segment).exists()]
+
+
+def test_a_video_played_once_ends_with_exit_code_zero(environment):
+    running = NodeProcess('video_source', environment, 'loop:=false', 'rate_hz:=1000.0')
+    running.wait_ready()
+    assert running.wait_end() == 0, running.text
+    assert 'the end after 150 images' in running.text
+
+
+@pytest.mark.parametrize(
+    ('node', 'parameter', 'message'),
+    [
+        ('perception', 'max_hands:=99', 'max_hands must be 1 to 8, got 99'),
+        ('perception', 'device:=gpu', "device must be 'auto' or 'cpu' or 'cuda', got 'gpu'"),
+        ('perception', 'hand_scale:=big', r"hand_scale must be 0.5 to 1.5, got 'big' (str)"),
+        ('video_source', 'source:=/nowhere.mp4', "'/nowhere.mp4' is no file or folder"),
+        ('video_source', 'transport:=pigeon', "transport must be 'raw' or 'compressed' or 'both'"),
+    ],
+)
+def test_a_node_that_cannot_start_says_why_and_ends_with_one(
+    node, parameter, message, environment
+):
+    running = NodeProcess(node, environment, parameter)
+    assert running.wait_end() == 1
+    assert message in running.text
+    assert 'Traceback' not in running.text
+
+
+def test_a_misspelt_parameter_is_told(environment):
+    running = NodeProcess('perception', environment, 'max_hand:=1')
+    running.wait_ready()
+    running.process.send_signal(signal.SIGINT)
+    assert running.wait_end() == 0
+    assert "parameter 'max_hand' is not known and has no effect" in running.text
