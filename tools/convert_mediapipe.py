@@ -19,11 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hand_perception.errors import WeightsError
-from hand_perception.models.landmarks.networks import (
-    HandLandmarkNetwork,
-    PalmDetector,
-    PointwiseConv2d,
-)
+from hand_perception.models.landmarks.networks import HandLandmarkNetwork, PalmDetector
 from hand_perception.models.landmarks.weight_files import WEIGHTS_DIR
 from hand_perception.optional import require
 from tools.mediapipe_files import LANDMARK_MODEL, PALM_MODEL, read_source
@@ -77,8 +73,7 @@ def torch_layout(kind: str, constants: list[HalfArray]) -> dict[str, HalfArray]:
 def _kind_of(layer: nn.Module) -> str | None:
     if isinstance(layer, nn.Conv2d):
         return 'CONV_2D' if layer.groups == 1 else 'DEPTHWISE_CONV_2D'
-    kinds = {PointwiseConv2d: 'CONV_2D', nn.Linear: 'FULLY_CONNECTED', nn.PReLU: 'PRELU'}
-    return kinds.get(type(layer))
+    return {nn.Linear: 'FULLY_CONNECTED', nn.PReLU: 'PRELU'}.get(type(layer))
 
 
 def convert(network: nn.Module, content: bytes) -> dict[str, HalfArray]:
@@ -97,8 +92,6 @@ def convert(network: nn.Module, content: bytes) -> dict[str, HalfArray]:
             raise WeightsError(f'{name} is a {expected}, the graph has a {kind}')
         wanted = dict(layer.named_parameters())
         for key, values in torch_layout(kind, constants).items():
-            if isinstance(layer, PointwiseConv2d) and values.shape[2:] == (1, 1):
-                values = values[:, :, 0, 0]
             if key not in wanted:
                 if values.any():
                     raise WeightsError(f'{name} has no {key}, the graph has one that is not zero')

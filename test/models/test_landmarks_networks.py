@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from hand_perception.models.landmarks.frozen import freeze_for_cpu
 from hand_perception.models.landmarks.networks import (
     HandLandmarkNetwork,
     PalmDetector,
-    PointwiseConv2d,
     SameConv2d,
 )
 from hand_perception.models.landmarks.weight_files import WEIGHTS_DIR, load_network
@@ -82,6 +82,36 @@ def test_batch_equals_single_images(name, request, reference):
     np.testing.assert_allclose(run(network, images), singles, rtol=0, atol=1e-3)  # input pixels
 
 
+@pytest.mark.parametrize('batch', [1, 2])
+@pytest.mark.parametrize('name', ['palm', 'landmark'])
+def test_frozen_network_equals_litert_for_any_batch(name, batch, request, reference):
+    network = request.getfixturevalue(name)
+    images = reference['palm_inputs' if name == 'palm' else 'crops'][:batch]
+    expected = reference['palm_outputs' if name == 'palm' else 'crop_outputs'][:batch]
+    frozen = freeze_for_cpu(network, to_tensor(images[:1]))
+    assert frozen is not network
+    for _ in range(3):  # torch.jit changes a graph in its first runs
+        np.testing.assert_allclose(run(frozen, images), expected, rtol=0, atol=1e-3)
+
+
+def test_network_runs_unfrozen_where_torch_jit_is_gone(landmark, monkeypatch, caplog):
+    def gone(*args, **kwargs):
+        raise RuntimeError('torch.jit was removed')
+
+    monkeypatch.setattr(torch.jit, 'trace', gone)
+    assert freeze_for_cpu(landmark, torch.zeros(1, 3, 224, 224)) is landmark
+    assert 'torch.jit was removed' in caplog.text
+
+
+def test_frozen_network_that_gives_something_else_is_not_used(landmark, monkeypatch, caplog):
+    def twice(frozen):
+        return lambda x: frozen(x) * 2
+
+    monkeypatch.setattr(torch.jit, 'optimize_for_inference', twice)
+    assert freeze_for_cpu(landmark, torch.zeros(1, 3, 224, 224)) is landmark
+    assert 'changed a result' in caplog.text
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize('name', ['palm', 'landmark'])
 def test_cuda_equals_cpu(name, reference):
@@ -110,12 +140,4 @@ def test_same_convolution_pads_more_at_the_right_and_bottom(kernel, stride):
     padded = torch.nn.functional.pad(x, (before, after, before, after))
     expected = torch.nn.functional.conv2d(padded, layer.weight, layer.bias, stride=stride)
     assert layer(x).shape == (1, 3, 8 // stride, 8 // stride)
-    torch.testing.assert_close(layer(x), expected)
-
-
-def test_pointwise_convolution_is_a_1x1_convolution():
-    torch.manual_seed(0)
-    layer = PointwiseConv2d(4, 6)
-    x = torch.randn(2, 4, 5, 7)
-    expected = torch.nn.functional.conv2d(x, layer.weight[:, :, None, None], layer.bias)
     torch.testing.assert_close(layer(x), expected)

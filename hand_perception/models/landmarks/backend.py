@@ -1,12 +1,12 @@
 """The default back end: palms in an image, landmarks in regions. It remembers nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
 from hand_perception.datatypes import FloatArray, HandLandmarks, ImageArray, Region
 from hand_perception.models.device import select_device
@@ -16,6 +16,7 @@ from hand_perception.models.landmarks.crops import (
     tile_windows,
     whole_window,
 )
+from hand_perception.models.landmarks.frozen import Network, freeze_for_cpu
 from hand_perception.models.landmarks.layout import LANDMARK_INPUT_PX, PALM_INPUT_PX
 from hand_perception.models.landmarks.networks import HandLandmarkNetwork, PalmDetector
 from hand_perception.models.landmarks.palm import (
@@ -26,6 +27,9 @@ from hand_perception.models.landmarks.palm import (
 )
 from hand_perception.models.landmarks.regions import read_landmarks
 from hand_perception.models.landmarks.weight_files import WEIGHTS_DIR, load_network
+
+#: torch.jit looks at the first two runs of a graph before it settles.
+_WARM_UP_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +59,8 @@ class LandmarkBackend:
     ) -> None:
         """Take two networks with their weights; :meth:`load` is the usual way."""
         self.device = device
-        # Channels-last is the order of the image itself and twice as fast on the CPU.
-        memory = torch.channels_last
-        self._palm = palm.to(device).to(memory_format=memory)
-        self._landmark = landmark.to(device).to(memory_format=memory)
+        self._palm = self._prepare(palm, PALM_INPUT_PX)
+        self._landmark = self._prepare(landmark, LANDMARK_INPUT_PX)
 
     @classmethod
     def load(
@@ -86,12 +88,22 @@ class LandmarkBackend:
         backend._warm_up()
         return backend
 
+    def _prepare(self, network: nn.Module, size_px: int) -> Network:
+        # Channels-last is the order of the image itself and the faster one.
+        network = network.to(self.device).to(memory_format=torch.channels_last)
+        if self.device.type != 'cpu':
+            return network
+        example = torch.rand(1, 3, size_px, size_px, generator=torch.Generator().manual_seed(0))
+        return freeze_for_cpu(network, example.contiguous(memory_format=torch.channels_last))
+
     def _warm_up(self) -> None:
         """Let torch choose its kernels now rather than in the first image."""
         image = np.zeros((PALM_INPUT_PX, PALM_INPUT_PX, 3), np.uint8)
         region = Region(center_px=(0.0, 0.0), size_px=1.0, angle_rad=0.0)
-        self.search(image, is_rgb=True, threshold=0.5, with_tiles=False)
-        self.observe(image, [region], is_rgb=True)
+        for _ in range(_WARM_UP_RUNS):
+            self.search(image, is_rgb=True, threshold=0.5, with_tiles=False)
+            self.observe(image, [region], is_rgb=True)
+            self.observe(image, [region, region], is_rgb=True)
 
     def search(
         self, image: ImageArray, *, is_rgb: bool, threshold: float, with_tiles: bool
@@ -147,7 +159,7 @@ class LandmarkBackend:
             for values, region in zip(outputs, regions, strict=True)
         ]
 
-    def _run(self, network: Callable[[Tensor], Tensor], images: ImageArray) -> FloatArray:
+    def _run(self, network: Network, images: ImageArray) -> FloatArray:
         """Run a network on (B, S, S, 3) RGB images; one copy to the device and one back."""
         with torch.inference_mode():
             batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)

@@ -46,17 +46,6 @@ class SameConv2d(nn.Conv2d):
         return self._conv_forward(x, weight, self.bias)
 
 
-class PointwiseConv2d(nn.Linear):
-    """A 1 x 1 convolution as one matrix product over a map stored channels-last.
-
-    torch runs a small 1 x 1 convolution on the CPU through im2col; this needs no copies.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, D, H, W)."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
 def _relu6(x: Tensor) -> Tensor:
     return functional.relu6(x, inplace=True)
 
@@ -70,7 +59,7 @@ class PalmBlock(nn.Module):
         self.depthwise = SameConv2d(
             channels_in, channels_in, 5, stride=stride, groups=channels_in, bias=False
         )
-        self.pointwise = PointwiseConv2d(channels_in, channels_out)
+        self.pointwise = nn.Conv2d(channels_in, channels_out, 1)
         self.activation = nn.PReLU(channels_out)
         self.stride = stride
         self.new_channels = channels_out - channels_in
@@ -91,7 +80,7 @@ class PalmLateral(nn.Module):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         """Make the pointwise convolution between the two maps."""
         super().__init__()
-        self.pointwise = PointwiseConv2d(channels_in, channels_out)
+        self.pointwise = nn.Conv2d(channels_in, channels_out, 1)
         self.activation = nn.PReLU(channels_out)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
@@ -108,8 +97,8 @@ class PalmHead(nn.Module):
     def __init__(self, channels: int, anchors: int) -> None:
         """Make the two pointwise convolutions."""
         super().__init__()
-        self.score = PointwiseConv2d(channels, anchors)
-        self.box = PointwiseConv2d(channels, anchors * PALM_BOX_SIZE)
+        self.score = nn.Conv2d(channels, anchors, 1)
+        self.box = nn.Conv2d(channels, anchors * PALM_BOX_SIZE, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, H W anchors, 19), as :class:`PalmDetector` gives them."""
@@ -174,9 +163,9 @@ class InvertedResidual(nn.Module):
     ) -> None:
         """Make a block; without expansion the first convolution is left out."""
         super().__init__()
-        self.expand = PointwiseConv2d(channels_in, expanded) if expanded != channels_in else None
+        self.expand = nn.Conv2d(channels_in, expanded, 1) if expanded != channels_in else None
         self.depthwise = SameConv2d(expanded, expanded, kernel, stride=stride, groups=expanded)
-        self.project = PointwiseConv2d(expanded, channels_out)
+        self.project = nn.Conv2d(expanded, channels_out, 1)
         self.has_shortcut = stride == 1 and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -210,7 +199,7 @@ class HandLandmarkNetwork(nn.Module):
             blocks.append(InvertedResidual(channels, expanded, channels_out, kernel, stride))
             channels = channels_out
         self.blocks = nn.Sequential(*blocks)
-        self.last_expand = PointwiseConv2d(channels, 1152)
+        self.last_expand = nn.Conv2d(channels, 1152, 1)
         self.last_depthwise = SameConv2d(1152, 1152, 3, groups=1152)
         self.handedness = nn.Linear(1152, 1)
         self.presence = nn.Linear(1152, 1)
