@@ -3,7 +3,6 @@
 No ROS here: the node ``video_source`` and ``hand_perception predict`` both read through this.
 """
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -16,11 +15,11 @@ import numpy as np
 
 from hand_perception.datatypes import Camera, ImageArray
 from hand_perception.errors import SourceError
+from hand_perception.synthetic.truth import CLIP_VIDEO, load_clip_truth
 
 _LOG = logging.getLogger(__name__)
 #: Name of the clip that ships with the package.
 SYNTHETIC: Final = 'synthetic'
-DATA_DIR: Final = Path(__file__).parent / 'data'
 IMAGE_SUFFIXES: Final = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 #: Rate of sources that have none of their own.
 DEFAULT_RATE_HZ: Final = 30.0
@@ -142,10 +141,6 @@ class VideoFile:
             _LOG.warning('%s does not tell its rate; taking %g Hz', self.name, self.rate_hz)
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.num_frames = count if count > 0 else None
-        self.size = (
-            int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-            int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-        )
 
     def _open(self) -> Capture:
         capture = self._open_capture(self.name)
@@ -269,17 +264,9 @@ class CameraSource:
 
 
 def _open_synthetic(open_capture: CaptureOpener) -> VideoFile:
-    clip, truth = DATA_DIR / 'synthetic_ego.mp4', DATA_DIR / 'synthetic_ego.json'
-    for path in (clip, truth):
-        if not path.is_file():
-            raise SourceError(f'{path} is missing from the installed package; install it again')
-    video = VideoFile(clip, open_capture)
-    matrix = np.array(json.loads(truth.read_text())['K'], np.float64)
-    video.camera = Camera(
-        width=video.size[0], height=video.size[1],
-        fx=matrix[0, 0], fy=matrix[1, 1], cx=matrix[0, 2], cy=matrix[1, 2],
-    )  # fmt: skip
-    return video
+    if not CLIP_VIDEO.is_file():
+        raise SourceError(f'{CLIP_VIDEO} is missing from the installed package; install it again')
+    return VideoFile(CLIP_VIDEO, open_capture, camera=load_clip_truth().camera)
 
 
 def _images_in(folder: Path) -> list[Path]:

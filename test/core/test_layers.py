@@ -15,11 +15,11 @@ PACKAGE = ROOT / 'hand_perception'
 LAYERS = (
     ('errors',),
     ('config', 'datatypes', 'optional', 'shared_files'),
-    ('geometry', 'dds_profile', 'settings_files', 'predictions', 'msg'),
+    ('geometry', 'dds_profile', 'settings_files', 'predictions', 'calibration_file', 'msg'),
     ('rendering',),
     ('models',),
     ('synthetic', 'pipeline'),
-    ('evaluation',),
+    ('evaluation', 'video'),
     ('ros', 'cli'),
     ('demo',),
 )
