@@ -89,14 +89,17 @@ def swing_rotation(source: DoubleArray, target: DoubleArray) -> DoubleArray:
     a = source / np.linalg.norm(source, axis=-1, keepdims=True)
     b = target / np.linalg.norm(target, axis=-1, keepdims=True)
     cosine = np.sum(a * b, -1)[..., None, None]
-    skew = skew_matrix(np.cross(a, b))
-    rotation = np.eye(3) + skew + skew @ skew / np.maximum(1 + cosine, 1e-9)
-    # Opposite directions: half a turn about any axis square to the source.
-    helper = np.eye(3)[np.argmin(np.abs(a), -1)]
-    axis = np.cross(a, helper)
-    axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
-    half_turn = 2 * axis[..., :, None] * axis[..., None, :] - np.eye(3)
-    return np.where(cosine < -1 + 1e-6, half_turn, rotation)
+    skew_a = skew_matrix(a)  # several times faster on few vectors than np.cross
+    skew = skew_matrix((skew_a @ b[..., None])[..., 0])
+    rotation: DoubleArray = np.eye(3) + skew + skew @ skew / np.maximum(1 + cosine, 1e-9)
+    is_opposite = cosine < -1 + 1e-6
+    if is_opposite.any():  # half a turn about any axis square to the source
+        helper = np.eye(3)[np.argmin(np.abs(a), -1)]
+        axis = (skew_a @ helper[..., None])[..., 0]
+        axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
+        half_turn = 2 * axis[..., :, None] * axis[..., None, :] - np.eye(3)
+        rotation = np.where(is_opposite, half_turn, rotation)
+    return rotation
 
 
 def mirror_points(points: DoubleArray) -> DoubleArray:
