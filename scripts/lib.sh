@@ -162,9 +162,27 @@ install_missing_packages() {
   done <"$root/requirements/sourced.in"
 }
 
+# Runs a command with its output in a log, telling every ten seconds how far it is.
+with_progress() {
+  local log=$1 line pid
+  shift
+  "$@" >"$log" 2>&1 &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    for _ in $(seq 20); do
+      kill -0 "$pid" 2>/dev/null || break
+      sleep 0.5
+    done
+    line=$(grep -v '^WARNING' "$log" | tail -1 | tr -s ' ' | cut -c1-90) || true
+    if kill -0 "$pid" 2>/dev/null && [ -n "$line" ]; then say "  ... $line"; fi
+  done
+  wait "$pid"
+}
+
 pip_install() {
   local log=$work/pip.log
-  if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-input "$@" >"$log" 2>&1; then
+  if ! with_progress "$log" "$venv/bin/python" -m pip install --disable-pip-version-check \
+    --no-input --progress-bar off "$@"; then
     grep -v '^WARNING: Location' "$log" | tail -20 >&2
     die "pip could not install: $*" "the whole output is in $log"
   fi
@@ -178,19 +196,17 @@ build_package() {
     cat "$work/venv.stamp"
     cd "$root"
     cat CMakeLists.txt package.xml msg/*.msg
-    find hand_perception launch config scripts/nodes -type f ! -path '*/__pycache__/*' | LC_ALL=C sort
+    find hand_perception launch config scripts/nodes test/*/test_*.py -type f ! -path '*/__pycache__/*' |
+      LC_ALL=C sort
   } | digest)
   is_current "$work/build.stamp" "$want" && return 0
   rm -f "$work/build.stamp"
   say "building the package with colcon (half a minute the first time)"
   local log=$work/build.log
-  if ! (
-    cd "$root"
-    colcon --log-base "$work/log" build --symlink-install \
-      --base-paths "$root" --build-base "$work/build" --install-base "$install" \
-      --event-handlers console_cohesion+ \
-      --cmake-args -G Ninja -DBUILD_TESTING=ON "-DPython3_EXECUTABLE=$venv/bin/python"
-  ) >"$log" 2>&1; then
+  if ! with_progress "$log" colcon --log-base "$work/log" build --symlink-install \
+    --base-paths "$root" --build-base "$work/build" --install-base "$install" \
+    --event-handlers console_direct+ \
+    --cmake-args -G Ninja -DBUILD_TESTING=ON "-DPython3_EXECUTABLE=$venv/bin/python"; then
     tail -40 "$log" >&2
     die 'the build failed' "the whole output is in $log"
   fi
