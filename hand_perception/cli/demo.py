@@ -61,11 +61,12 @@ def run(options: argparse.Namespace) -> int:
     require('rclpy', purpose='the demo runs real nodes; it',
             install='source a ROS 2 distro, or run scripts/demo')  # fmt: skip
     require('rosbags', purpose='the demo records a bag; it')
+    total = demo_report.count_images(_source(options))
     _prepare_folder(options.out)
     environment = _environment()
     started = time.monotonic()
     with _Nodes(options.out, environment) as nodes:
-        _play(nodes, options)
+        _play(nodes, options, total)
     print(f'done in {time.monotonic() - started:.0f} s')
     is_synthetic = _source(options) == 'synthetic'
     demo_report.report(options.out, with_truth=is_synthetic)
@@ -149,7 +150,7 @@ class _Nodes:
         )
 
 
-def _play(nodes: _Nodes, options: argparse.Namespace) -> None:
+def _play(nodes: _Nodes, options: argparse.Namespace, total: int | None) -> None:
     """Start the nodes, show the progress, and wait until the last result is recorded."""
     source = _source(options)
     print(f'demo: {source} -> perception -> recorder, topics under {_NAMESPACE}')
@@ -175,7 +176,6 @@ def _play(nodes: _Nodes, options: argparse.Namespace) -> None:
         },
     )
     ends_at = time.monotonic() + options.seconds if options.camera is not None else None
-    total = demo_report.count_images(source)
     with _progress(nodes, total) as last_news:
         while not nodes.has_ended('video_source'):
             if ends_at is not None and time.monotonic() > ends_at:
@@ -191,19 +191,20 @@ def _play(nodes: _Nodes, options: argparse.Namespace) -> None:
 def _progress(nodes: _Nodes, total: int | None) -> Iterator[list[float]]:
     """Draw a bar from what the recorder tells; yield the time of its last news."""
     last_news = [time.monotonic()]
-    bar = tqdm(total=total, unit='image', desc='starting', file=sys.stdout)
+    bar = tqdm(total=total, unit='image', desc='starting', file=sys.stdout, disable=None)
+
+    def show(progress: dict[str, int]) -> None:
+        last_news[0] = time.monotonic()
+        bar.set_description('hands', refresh=False)
+        shown = {name: progress[name] for name in ('processed', 'dropped', 'hands')}
+        bar.set_postfix(shown, refresh=False)
+        bar.update(progress['images'] - bar.n)
 
     def follow() -> None:
-        for line in nodes.output('recorder'):
-            if not line.startswith('{'):
-                continue
-            progress = json.loads(line)
-            last_news[0] = time.monotonic()
-            bar.set_description('hands', refresh=False)
-            bar.set_postfix(
-                {name: progress[name] for name in ('processed', 'dropped', 'hands')}, refresh=False
-            )
-            bar.update(progress['images'] - bar.n)
+        with nodes.output('recorder') as lines:
+            for line in lines:
+                if line.startswith('{'):
+                    show(json.loads(line))
 
     thread = threading.Thread(target=follow, name='progress', daemon=True)
     thread.start()

@@ -84,9 +84,9 @@ def run(options: argparse.Namespace) -> int:
         WeightsError: a model cannot be loaded.
     """
     if options.out is None and options.overlay is None:
-        raise ConfigError(
-            'nothing to write; give --out FILE.npz (or .jsonl) or --overlay DIR'
-        )
+        raise ConfigError('nothing to write; give --out FILE.npz (or .jsonl) or --overlay DIR')
+    if options.focal_px < 0:
+        raise ConfigError(f'--focal-px must be above 0 pixels, got {options.focal_px:g}')
     settings = PipelineSettings(
         **{s.name: getattr(options, s.name) for s in PipelineSettings.settings()}
     )
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
                 )
             )
         total = sum(source.num_frames or 0 for source in sources) or None
-        bar = stack.enter_context(tqdm(total=total, unit='image', file=sys.stderr))
+        bar = stack.enter_context(tqdm(total=total, unit='image', disable=None))
         for source in sources:
             overlays = _Overlays(options.overlay, source, written)
             with contextlib.closing(source), overlays:

@@ -1,0 +1,1 @@
+"""Weights and maths: networks, hand model, pose fit."""

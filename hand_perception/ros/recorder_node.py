@@ -173,6 +173,7 @@ class OverlayVideo:
         self._rate_hz = rate_hz
         self._writer: cv2.VideoWriter | None = None
         self._first_ns = 0
+        self._size = (0, 0)
         self._count = 0
 
     def add(self, message: Image) -> None:
@@ -189,6 +190,9 @@ class OverlayVideo:
             if not self._writer.isOpened():
                 raise SourceError(f'cannot write the video {self._path}')
             self._first_ns = stamp_ns
+            self._size = (message.width, message.height)
+        if (message.width, message.height) != self._size:  # a video has one size
+            image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
         due = round((stamp_ns - self._first_ns) * 1e-9 * self._rate_hz) + 1
         # A stamp that jumped must not fill the disk: at most a second is filled up.
         for _ in range(min(max(due - self._count, 1), round(self._rate_hz))):

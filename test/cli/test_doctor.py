@@ -1,0 +1,87 @@
+"""``hand_perception doctor`` looks at everything and stops at nothing."""
+
+import builtins
+import subprocess
+import sys
+
+import pytest
+
+from hand_perception import dds_profile
+from hand_perception.cli import doctor
+from hand_perception.cli.main import main
+from hand_perception.errors import WeightsError
+
+
+def findings(environment=None, *, mano_dir=''):
+    return {
+        finding.topic: finding for finding in doctor.findings(environment or {}, mano_dir=mano_dir)
+    }
+
+
+def test_a_working_installation_passes(capsys):
+    assert main(['doctor']) == 0
+    report = capsys.readouterr().out
+    for topic in ('python', 'torch', 'opencv', 'weights', 'mano', 'dds profile'):
+        assert topic in report
+    assert 'FAIL' not in report
+
+
+def test_a_missing_dds_profile_is_a_warning_with_the_line_to_type():
+    found = findings()['dds profile']
+    assert found.level == doctor.WARN
+    assert f'export {dds_profile.PROFILE_VARIABLES[0]}=' in found.advice
+    assert found.advice.endswith('fastdds_large_images.xml')
+
+
+def test_the_shipped_dds_profile_is_fine():
+    profile = str(dds_profile.shipped_profile())
+    assert findings({dds_profile.PROFILE_VARIABLES[0]: profile})['dds profile'].level == doctor.OK
+
+
+def test_a_wrong_mano_folder_fails_and_says_where_to_get_the_files(capsys):
+    assert main(['doctor', '--mano-dir', '/nowhere']) == 1
+    report = capsys.readouterr().out
+    assert 'mano.is.tue.mpg.de' in report
+    assert '/nowhere' in report
+
+
+def test_unloadable_weights_fail_and_the_other_checks_still_run(monkeypatch):
+    def load(settings):
+        raise WeightsError('palm_detection_full.npz is corrupt')
+
+    monkeypatch.setattr(doctor.HandPipeline, 'load', load)
+    found = findings()
+    assert found['weights'].level == doctor.FAIL
+    assert 'corrupt' in found['weights'].text
+    assert 'mano' in found
+
+
+def test_two_opencv_packages_are_a_warning(monkeypatch):
+    monkeypatch.setattr(doctor.importlib.metadata, 'version', lambda name: '4.11')
+    assert findings()['opencv'].level == doctor.WARN
+
+
+def test_without_ros_predict_is_said_to_work(monkeypatch):
+    true_import = builtins.__import__
+
+    def no_rclpy(name, *args, **kwargs):
+        if name.split('.')[0] == 'rclpy':
+            raise ModuleNotFoundError("No module named 'rclpy'", name='rclpy')
+        return true_import(name, *args, **kwargs)
+
+    for module in [name for name in sys.modules if name.split('.')[0] == 'rclpy']:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(doctor.optional.importlib, 'import_module', no_rclpy)
+    found = findings()['ros']
+    assert found.level == doctor.WARN
+    assert 'predict works' in found.text
+
+
+@pytest.mark.parametrize('arguments', [['--help'], ['predict', '--help'], ['demo', '--help']])
+def test_help_is_there_and_quick_to_ask(arguments):
+    done = subprocess.run(
+        [sys.executable, '-m', 'hand_perception.cli', *arguments],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert 'usage: hand_perception' in done.stdout
