@@ -20,8 +20,8 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hand_perception.datatypes import JOINT_PARENTS, NUM_JOINTS, DoubleArray, FloatArray, Hand
-from hand_perception.rendering.normals import vertex_normals
 from hand_perception.rendering.palette import side_rgb
+from hand_perception.ros.shading import MeshShader
 
 #: Size of the skeleton and its label, metres.
 BONE_WIDTH_M: Final = 0.004
@@ -34,39 +34,9 @@ _LIFETIME_S: Final = 2.0
 #: Serialised messages that are kept, one per set of visible hands.
 _MAX_TEMPLATES: Final = 8
 _BONES: Final = np.array([(JOINT_PARENTS[j], j) for j in range(1, NUM_JOINTS)]).ravel()
-#: Light from above left of the camera; RViz draws per-vertex colours unlit.
-_TO_LIGHT: Final = np.array([-0.45, -0.75, -0.5]) / np.linalg.norm([0.45, 0.75, 0.5])
-_AMBIENT, _DIFFUSE, _HEADLIGHT = 0.25, 0.40, 0.45
 
 _STAMP_MARK: Final = struct.pack('<iI', 0x5A17C3E1, 0x3A92B7D5)
 _ENCAPSULATION: Final = 4
-
-
-def shade_vertices(
-    vertices: DoubleArray, faces: NDArray[np.integer], *, is_right: bool
-) -> FloatArray:
-    """Colour a mesh as if it were lit, because RViz does not light meshes with vertex colours.
-
-    Both lights wrap around the mesh (half-Lambert), so the side away from the camera has form
-    too when RViz looks at it.
-
-    Args:
-        vertices: (V, 3) camera optical frame, metres.
-        faces: (F, 3) counter-clockwise seen from outside.
-        is_right: which side's colour.
-
-    Returns:
-        (V, 4) red, green, blue, alpha; 0-1.
-    """
-    normals = vertex_normals(vertices, faces)
-    to_camera = -vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
-    facing = 0.5 + 0.5 * np.einsum('ij,ij->i', normals, to_camera)
-    lit = 0.5 + 0.5 * (normals @ _TO_LIGHT)
-    tone = _AMBIENT + _DIFFUSE * lit * lit + _HEADLIGHT * facing * facing
-    colours = np.ones((len(vertices), 4), np.float32)
-    base = np.array(side_rgb(is_right=is_right), np.float32) / 255
-    np.minimum(tone[:, None] * base, 1, out=colours[:, :3], casting='same_kind')
-    return colours
 
 
 class _Slot:
@@ -115,11 +85,11 @@ class _Slot:
         text = _find_once(wire, self._text_mark().encode())
         self.label_text = buffer[_ENCAPSULATION + text :][:_LABEL_LENGTH]
 
-    def write(self, hand: Hand, corners: NDArray[np.intp], faces: NDArray[np.integer]) -> None:
+    def write(self, hand: Hand, corners: NDArray[np.intp], shader: MeshShader) -> None:
         """Overwrite the numbers with those of a hand."""
         vertices = hand.vertices.astype(np.float64)
         joints = hand.keypoints_3d.astype(np.float64)
-        colours = shade_vertices(vertices, faces, is_right=hand.is_right)
+        colours = shader.shade(hand.vertices, side_rgb(is_right=hand.is_right))
         # mode='clip' writes straight into the view; the faces are known to be in range.
         np.take(vertices, corners, axis=0, out=self.vertices, mode='clip')
         np.take(colours, corners, axis=0, out=self.colours, mode='clip')
@@ -168,9 +138,10 @@ class HandMarkers:
             hands_per_side: places per side.
             lifetime_s: longest time between two messages, added to the markers' lifetime.
         """
-        faces = np.asarray(faces_right, np.intp)
-        self._faces = {True: faces, False: np.ascontiguousarray(faces[:, ::-1])}
-        self._corners = {side: f.ravel() for side, f in self._faces.items()}
+        right = np.asarray(faces_right, np.intp)
+        faces = {True: right, False: right[:, ::-1]}
+        self._corners = {side: f.ravel() for side, f in faces.items()}
+        self._shaders = {side: MeshShader(f) for side, f in faces.items()}
         self._places: dict[bool, list[int | None]] = {
             side: [None] * hands_per_side for side in (False, True)
         }
@@ -191,7 +162,7 @@ class HandMarkers:
         self._templates.move_to_end(key)
         seen = [hand for side in placed for hand in side if hand is not None]
         for slot, hand in zip(template.slots, seen, strict=True):
-            slot.write(hand, self._corners[hand.is_right], self._faces[hand.is_right])
+            slot.write(hand, self._corners[hand.is_right], self._shaders[hand.is_right])
         return template.serialised(stamp_ns)
 
     def _by_place(self, is_right: bool, hands: Sequence[Hand]) -> list[Hand | None]:

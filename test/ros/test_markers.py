@@ -7,7 +7,10 @@ from ros_fakes import FACES, make_hand
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hand_perception.datatypes import JOINT_PARENTS
-from hand_perception.ros.markers import HandMarkers, shade_vertices
+from hand_perception.rendering.normals import vertex_normals
+from hand_perception.rendering.palette import RIGHT_RGB
+from hand_perception.ros.markers import HandMarkers
+from hand_perception.ros.shading import MeshShader
 
 STAMP_NS = 1_700_000_000_123_456_789
 LEFT, RIGHT = make_hand(is_right=False, track_id=3), make_hand(is_right=True, track_id=7)
@@ -49,7 +52,7 @@ def test_mesh_and_skeleton_hold_the_numbers_of_their_hand(made, hands):
 def test_mesh_colours_are_those_of_its_shaded_vertices(made):
     mesh = markers_of(made, (RIGHT,))['right_mesh', 0]
     colours = np.array([(c.r, c.g, c.b, c.a) for c in mesh.colors], np.float32)
-    shaded = shade_vertices(RIGHT.vertices.astype(np.float64), FACES, is_right=True)
+    shaded = MeshShader(FACES).shade(RIGHT.vertices, RIGHT_RGB)
     np.testing.assert_array_equal(colours, shaded[FACES.ravel()])
 
 
@@ -119,7 +122,22 @@ def test_shading_is_brightest_towards_the_camera():
     # A square that faces the camera, and the same square from behind.
     vertices = np.array([[-1, -1, 2], [1, -1, 2], [1, 1, 2], [-1, 1, 2]], float) * 0.1
     towards = np.array([[0, 2, 1], [0, 3, 2]])  # counter-clockwise for the camera (y down)
-    front = shade_vertices(vertices, towards, is_right=True)
-    back = shade_vertices(vertices, towards[:, ::-1], is_right=True)
+    front = MeshShader(towards).shade(vertices, RIGHT_RGB)
+    back = MeshShader(towards[:, ::-1]).shade(vertices, RIGHT_RGB)
     assert (front[:, :2] > 1.5 * back[:, :2]).all()
     assert (front[:, 3] == 1).all()
+
+
+def test_shading_follows_the_normals_of_the_mesh():
+    rng = np.random.default_rng(0)
+    vertices = (rng.normal(0, 0.1, (30, 3)) + [0, 0, 1]).astype(np.float32)
+    faces = rng.permuted(np.tile(np.arange(29), (40, 1)), axis=1)[:, :3]  # vertex 29 has none
+    normals = vertex_normals(vertices.astype(np.float64), faces)
+    to_camera = -vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
+    facing = 0.5 + 0.5 * (normals * to_camera).sum(1)
+    to_light = np.array([-0.45, -0.75, -0.5]) / np.linalg.norm([0.45, 0.75, 0.5])
+    lit = 0.5 + 0.5 * normals @ to_light
+    tone = np.minimum(0.25 + 0.4 * lit**2 + 0.45 * facing**2, 1)
+    tone[29] = 0.25
+    red = MeshShader(faces).shade(vertices, (255, 0, 0))[:, 0]
+    np.testing.assert_allclose(red, tone, atol=1e-4)  # float32 cross products
