@@ -1,5 +1,7 @@
 """The whole pipeline on the clip that ships with the package, against its truth."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -86,21 +88,32 @@ def test_depth_image_takes_the_hands_to_their_distance():
     scene = Scene(SceneSpec())
     small_hands = HandPipeline.load(PipelineSettings(device='cpu', hand_scale=0.85))
     stream, blind = small_hands.new_stream(), small_hands.new_stream()
-    seen, unseen, true = [], [], []
+    seen, guessed = [], []
     for number in range(6):
         time_s = number / 30
         picture = scene.render(time_s, with_depth=True)
-        common = {
-            'image': picture.image_bgr, 'is_rgb': False, 'stamp_ns': round(time_s * 1e9),
-            'frame_id': 'camera', 'camera': scene.camera,
-        }  # fmt: skip
-        with_depth = small_hands.step(stream, Frame(**common, depth_m=picture.depth_m))
-        seen.append(with_depth.hands)
-        unseen.append(small_hands.step(blind, Frame(**common)).hands)
-        true.append(picture.hands)
-    with_sensor = evaluate_clip(true, seen)
-    without = evaluate_clip(true, unseen)
-    assert with_sensor.recall == without.recall == 1.0
-    # 0.45 m away, 15 % is 70 mm; a sensor leaves the fit of the surface.
-    assert np.median(np.abs(without.wrist_depth_error_m)) > 0.040
-    assert np.median(np.abs(with_sensor.wrist_depth_error_m)) < 0.020
+        frame = Frame(
+            image=picture.image_bgr,
+            is_rgb=False,
+            stamp_ns=round(time_s * 1e9),
+            frame_id='camera',
+            camera=scene.camera,
+            depth_m=picture.depth_m,
+        )
+        with_depth = small_hands.step(stream, frame)
+        without = small_hands.step(blind, dataclasses.replace(frame, depth_m=None))
+        seen.append(distance_errors(with_depth, picture.hands))
+        guessed.append(distance_errors(without, picture.hands))
+    # Measured 10 mm with the depth image. 0.45 m away, 15 % is 70 mm.
+    assert np.abs(seen).max() < 0.020
+    assert np.abs(guessed).min() > 0.050
+
+
+def distance_errors(result, true_hands):
+    """Found minus true distance of the middle of each hand, metres: right, left."""
+    found = sorted(result.hands, key=lambda hand: not hand.is_right)
+    assert [hand.is_right for hand in found] == [hand.is_right for hand in true_hands]
+    return [
+        float((hand.keypoints_3d[:, 2] - true.keypoints_3d[:, 2]).mean())
+        for hand, true in zip(found, true_hands, strict=True)
+    ]
