@@ -37,7 +37,8 @@ _BACKWARD_WEIGHT: Final = 1.0
 
 _MIN_DEPTH_M: Final = 0.02
 _START_DAMPING, _MIN_DAMPING = 1e-3, 1e-7
-_DAMPING_DOWN, _DAMPING_UP = 0.2, 6.0
+#: A refused step means that the valley bends: damping comes back in one step, not in six.
+_DAMPING_DOWN, _DAMPING_UP, _REFUSED_DAMPING = 0.1, 10.0, 0.03
 _MAX_DAMPING: Final = 1e4
 _RIDGE: Final = 1e-6
 #: A step that lowers the cost by less than this share ends the search.
@@ -244,8 +245,11 @@ class PoseSolver:
                 pose = candidate
             else:
                 pose.replace_rows(is_better, candidate)
-            damping *= np.where(is_better, _DAMPING_DOWN, _DAMPING_UP)
-            np.maximum(damping, _MIN_DAMPING, out=damping)
+            damping = np.where(
+                is_better,
+                np.maximum(damping * _DAMPING_DOWN, _MIN_DAMPING),
+                np.maximum(damping * _DAMPING_UP, _REFUSED_DAMPING),
+            )
         return pose, num_steps
 
     def _step(
