@@ -83,7 +83,10 @@ def environment(**more: object) -> dict[str, Any]:
 
 
 def report(
-    results: Mapping[str, Mapping[str, Times]], *, baseline: str, where: Mapping[str, Any],
+    results: Mapping[str, Mapping[str, Times]],
+    *,
+    baseline: str,
+    where: Mapping[str, Any],
     json_path: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Print a table with one row per case and way, and write it as JSON when asked.

@@ -155,8 +155,7 @@ class LandmarkBackend:
             crop_region(image, region, out, is_rgb=is_rgb)
         outputs = self._run(self._landmark, inputs)
         return [
-            read_landmarks(values, region)
-            for values, region in zip(outputs, regions, strict=True)
+            read_landmarks(values, region) for values, region in zip(outputs, regions, strict=True)
         ]
 
     def _run(self, network: Network, images: ImageArray) -> FloatArray:
