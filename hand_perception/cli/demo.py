@@ -2,14 +2,16 @@
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -29,6 +31,8 @@ _POLL_S: Final = 0.1
 #: After the last image, results may still be on their way this long.
 _DRAIN_S: Final = 1.5
 _STOP_TIMEOUT_S: Final = 20.0
+#: Loading torch and the networks takes seconds, on a small board longer.
+_READY_TIMEOUT_S: Final = 90.0
 
 
 def add_parser(commands: Any) -> None:
@@ -164,10 +168,32 @@ def _play(nodes: _Nodes, options: argparse.Namespace, total: int | None) -> None
         'perception',
         {'reliability': 'reliable', 'camera_info_timeout_s': 5.0 if has_camera_info else 0.0},
     )
+    with _progress(nodes, total) as progress:
+        # Diagnostics that arrive tell that perception is ready and connected to the recorder.
+        _wait(nodes, lambda: progress.has_diagnostics, _READY_TIMEOUT_S)
+        _start_source(nodes, options)
+        _wait(nodes, lambda: nodes.has_ended('video_source'), _recording_s(options))
+        _wait(nodes, lambda: time.monotonic() - progress.last_news > _DRAIN_S, _STOP_TIMEOUT_S)
+
+
+def _recording_s(options: argparse.Namespace) -> float:
+    return float(options.seconds) if options.camera is not None else math.inf
+
+
+def _wait(nodes: '_Nodes', is_done: Callable[[], bool], timeout_s: float) -> None:
+    """Wait for something, or for the time to pass; a node that fails meanwhile is an error."""
+    ends = time.monotonic() + timeout_s
+    while not is_done() and time.monotonic() < ends:
+        nodes.has_ended('perception')
+        nodes.has_ended('recorder')
+        time.sleep(_POLL_S)
+
+
+def _start_source(nodes: '_Nodes', options: argparse.Namespace) -> None:
     nodes.start(
         'video_source',
         {
-            'source': source,
+            'source': _source(options),
             'loop': False,
             'rate_hz': options.rate,
             'transport': 'both',
@@ -175,30 +201,33 @@ def _play(nodes: _Nodes, options: argparse.Namespace, total: int | None) -> None
             'wait_for_subscribers': _IMAGE_SUBSCRIBERS,
         },
     )
-    ends_at = time.monotonic() + options.seconds if options.camera is not None else None
-    with _progress(nodes, total) as last_news:
-        while not nodes.has_ended('video_source'):
-            if ends_at is not None and time.monotonic() > ends_at:
-                break
-            nodes.has_ended('perception')
-            nodes.has_ended('recorder')
-            time.sleep(_POLL_S)
-        while time.monotonic() - last_news[0] < _DRAIN_S:
-            time.sleep(_POLL_S)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the recorder has told so far."""
+
+    has_diagnostics: bool = False
+    num_processed: int = 0
+    last_news: float = field(default_factory=time.monotonic)
 
 
 @contextmanager
-def _progress(nodes: _Nodes, total: int | None) -> Iterator[list[float]]:
-    """Draw a bar from what the recorder tells; yield the time of its last news."""
-    last_news = [time.monotonic()]
+def _progress(nodes: _Nodes, total: int | None) -> Iterator[_Progress]:
+    """Draw a bar from what the recorder tells."""
+    progress = _Progress()
     bar = tqdm(total=total, unit='image', desc='starting', file=sys.stdout, disable=None)
 
-    def show(progress: dict[str, int]) -> None:
-        last_news[0] = time.monotonic()
+    def show(counts: dict[str, int]) -> None:
+        progress.has_diagnostics |= counts['diagnostics'] > 0
+        if counts['images'] == bar.n and counts['processed'] == progress.num_processed:
+            return
+        progress.last_news = time.monotonic()
+        progress.num_processed = counts['processed']
         bar.set_description('hands', refresh=False)
-        shown = {name: progress[name] for name in ('processed', 'dropped', 'hands')}
+        shown = {name: counts[name] for name in ('processed', 'dropped', 'hands')}
         bar.set_postfix(shown, refresh=False)
-        bar.update(progress['images'] - bar.n)
+        bar.update(counts['images'] - bar.n)
 
     def follow() -> None:
         with nodes.output('recorder') as lines:
@@ -209,7 +238,7 @@ def _progress(nodes: _Nodes, total: int | None) -> Iterator[list[float]]:
     thread = threading.Thread(target=follow, name='progress', daemon=True)
     thread.start()
     try:
-        yield last_news
+        yield progress
     finally:
         bar.close()
 

@@ -27,6 +27,7 @@ from hand_perception.ros.params import NodeParameters
 from hand_perception.ros.process import run_node
 
 #: Topics of a run, relative to the namespace, and whether their messages are whole raw images.
+#: /diagnostics is subscribed last: once it comes in, its sender knows of all the others too.
 TOPICS: Final[tuple[tuple[str, type, bool], ...]] = (
     ('image', Image, True),
     ('image/compressed', CompressedImage, False),
@@ -93,6 +94,9 @@ class RecorderNode(Node):
             self._report()
         elif topic == 'overlay':
             self._video.add(deserialize_message(cdr, Image))
+        elif topic == '/diagnostics':
+            self._summary.num_diagnostics += 1
+            self._report()
 
     def _report(self) -> None:
         """Tell the progress on standard output, for whoever started the node."""
@@ -115,6 +119,7 @@ class RunSummary:
 
     def __init__(self) -> None:
         """Start empty."""
+        self.num_diagnostics = 0
         self._images: list[int] = []
         self._poses: list[tuple[int, float, int, int]] = []  # stamp, age, processed, dropped
         self._hands: list[tuple[int, HandPose]] = []
@@ -137,6 +142,7 @@ class RunSummary:
             'processed': len(self._poses),
             'dropped': dropped,
             'hands': len(self._hands),
+            'diagnostics': self.num_diagnostics,
         }
 
     def save(self, path: Path) -> None:
