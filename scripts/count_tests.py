@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 # The reasons for which a test may be skipped; anything else hides a test that should run.
 ALLOWED_SKIPS = (
-    r'needs CUDA',  # machines without a GPU
+    r'no CUDA device',  # machines without a GPU
     r'needs the package launch',  # launch is not among the ROS wheels
     r'needs MANO',  # licensed, never shipped: HAND_PERCEPTION_MANO_DIR
     r'needs a camera',  # machines without one
