@@ -8,7 +8,7 @@ from typing import Final
 
 from hand_perception.shared_files import find_shared
 
-#: The two names Fast DDS reads its profile file from; the first is the one of Fast DDS 2.
+#: Where Fast DDS reads the name of its profile file: version 2 (to jazzy), version 3 (from kilted).
 PROFILE_VARIABLES: Final = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 #: Smallest shared-memory segment that delivered every 1080p image (6.2 MB) at 30 Hz.
 GOOD_SEGMENT_BYTES: Final = 16 * 1024 * 1024
@@ -33,6 +33,11 @@ class SharedMemory:
 def shipped_profile() -> Path | None:
     """Find the profile that comes with the package."""
     return find_shared('config/fastdds_large_images.xml')
+
+
+def profile_variable(distro: str) -> str:
+    """Name the variable that the Fast DDS of a ROS distribution reads."""
+    return PROFILE_VARIABLES[0 if distro in ('humble', 'iron', 'jazzy') else 1]
 
 
 def profile_problem(environment: Mapping[str, str]) -> str | None:

@@ -208,7 +208,7 @@ class _Progress:
     """What the recorder has told so far."""
 
     has_diagnostics: bool = False
-    num_processed: int = 0
+    num_seen: int = 0  # images and results
     last_news: float = field(default_factory=time.monotonic)
 
 
@@ -220,10 +220,10 @@ def _progress(nodes: _Nodes, total: int | None) -> Iterator[_Progress]:
 
     def show(counts: dict[str, int]) -> None:
         progress.has_diagnostics |= counts['diagnostics'] > 0
-        if counts['images'] == bar.n and counts['processed'] == progress.num_processed:
+        if counts['images'] + counts['processed'] == progress.num_seen:
             return
         progress.last_news = time.monotonic()
-        progress.num_processed = counts['processed']
+        progress.num_seen = counts['images'] + counts['processed']
         bar.set_description('hands', refresh=False)
         shown = {name: counts[name] for name in ('processed', 'dropped', 'hands')}
         bar.set_postfix(shown, refresh=False)
@@ -255,7 +255,7 @@ def _environment() -> dict[str, str]:
     environment = dict(os.environ)
     profile = dds_profile.shipped_profile()
     if profile is not None and not any(map(environment.get, dds_profile.PROFILE_VARIABLES)):
-        environment[dds_profile.PROFILE_VARIABLES[0]] = str(profile)
+        environment.update(dict.fromkeys(dds_profile.PROFILE_VARIABLES, str(profile)))
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     environment['PYTHONUNBUFFERED'] = '1'
     return environment

@@ -130,12 +130,13 @@ def _ros() -> Iterator[Finding]:
 def _dds(environment: Mapping[str, str]) -> Iterator[Finding]:
     problem = dds_profile.profile_problem(environment)
     profile = dds_profile.shipped_profile()
+    variable = dds_profile.profile_variable(environment.get('ROS_DISTRO', 'jazzy'))
     if problem is None:
         yield Finding(level=OK, topic='dds profile', text='large images go through shared memory')
     else:
         advice = (
             'for the process that publishes the camera images: export '
-            f'{dds_profile.PROFILE_VARIABLES[0]}={profile or "config/fastdds_large_images.xml"}'
+            f'{variable}={profile or "config/fastdds_large_images.xml"}'
         )
         yield Finding(level=WARN, topic='dds profile', text=problem, advice=advice)
     shared = dds_profile.shared_memory()

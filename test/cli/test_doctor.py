@@ -26,10 +26,13 @@ def test_a_working_installation_passes(capsys):
     assert 'FAIL' not in report
 
 
-def test_a_missing_dds_profile_is_a_warning_with_the_line_to_type():
-    found = findings()['dds profile']
+@pytest.mark.parametrize(
+    ('distro', 'variable'), zip(('jazzy', 'kilted'), dds_profile.PROFILE_VARIABLES, strict=True)
+)
+def test_a_missing_dds_profile_is_a_warning_with_the_line_to_type(distro, variable):
+    found = findings({'ROS_DISTRO': distro})['dds profile']
     assert found.level == doctor.WARN
-    assert f'export {dds_profile.PROFILE_VARIABLES[0]}=' in found.advice
+    assert f'export {variable}=' in found.advice
     assert found.advice.endswith('fastdds_large_images.xml')
 
 
