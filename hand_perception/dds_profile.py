@@ -8,7 +8,7 @@ from typing import Final
 
 from hand_perception.shared_files import find_shared
 
-#: Where Fast DDS reads the name of its profile file: version 2 (to jazzy), version 3 (from kilted).
+#: Where Fast DDS reads its profile file from: version 2 (to jazzy), version 3 (from kilted).
 PROFILE_VARIABLES: Final = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 #: Smallest shared-memory segment that delivered every 1080p image (6.2 MB) at 30 Hz.
 GOOD_SEGMENT_BYTES: Final = 16 * 1024 * 1024
