@@ -1,0 +1,70 @@
+"""The node's own work at 1080p: all but the networks, which sleep 2 ms instead (number 9).
+
+``python benchmarks/node_overhead.py [--count N] [--json FILE]``. Three processes: camera at
+30 Hz, node, and a sink of poses and markers; the shipped DDS profile for all. The naive node does
+everything in its callback and fills messages element by element.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from common import environment, ratio_of_medians
+from ros_runs import run_together
+
+#: Milliseconds of own work with two hands that must not be passed at the 99th percentile.
+GATE_P99_MS = 5.0
+_WARM_UP = 15
+
+
+def main() -> None:
+    """Measure both nodes in turn."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--count', type=int, default=300)
+    parser.add_argument('--json', type=Path)
+    options = parser.parse_args()
+    own, rows = {}, []
+    for role, hands in (('naive', 2), ('node', 1), ('node', 2), ('node', 4)):
+        measured = run_together(
+            {
+                role: ['--hands', str(hands)],
+                'sink': ['--markers'],
+                'camera': ['--count', str(options.count)],
+            },
+            ends='camera', with_profile=True,
+        )  # fmt: skip
+        work = np.array(measured[role]['own_work_s'][_WARM_UP:])
+        age = np.array(measured['sink']['pose_age_s'][_WARM_UP:]) * 1e3
+        own[role, hands] = work
+        rows.append({
+            'node': role, 'hands': hands, 'sent': measured['camera']['sent'],
+            'processed': len(measured[role]['own_work_s']),
+            'own_p50_ms': float(np.percentile(work, 50) * 1e3),
+            'own_p99_ms': float(np.percentile(work, 99) * 1e3),
+            'age_p50_ms': float(np.percentile(age, 50)),
+            'age_p99_ms': float(np.percentile(age, 99)),
+        })  # fmt: skip
+    where = environment(image='1920x1080 bgr8, 30 Hz', network='2 ms sleep')
+    for key, value in where.items():
+        print(f'{key}: {value}')
+    print('\nnode   hands  processed  own work p50  p99 ms   stamp -> pose at sink p50  p99 ms')
+    for row in rows:
+        print(
+            f'{row["node"]:6} {row["hands"]:5d}  {row["processed"]:4d}/{row["sent"]:<4d} '
+            f'{row["own_p50_ms"]:12.2f} {row["own_p99_ms"]:7.2f} {row["age_p50_ms"]:26.2f} '
+            f'{row["age_p99_ms"]:7.2f}'
+        )
+    ratio, low, high = ratio_of_medians(own['naive', 2], own['node', 2])
+    p99 = next(r['own_p99_ms'] for r in rows if (r['node'], r['hands']) == ('node', 2))
+    passed = p99 <= GATE_P99_MS
+    print(f'\nnaive / ours, two hands: {ratio:.1f} [{low:.1f}, {high:.1f}]')
+    print(f'p99 of two hands {p99:.2f} ms, at most {GATE_P99_MS:g} wanted: '
+          + ('passed' if passed else 'FAILED'))  # fmt: skip
+    if options.json:
+        options.json.write_text(json.dumps({'environment': where, 'rows': rows}, indent=2))
+    raise SystemExit(not passed)
+
+
+if __name__ == '__main__':
+    main()
