@@ -41,8 +41,8 @@ _START_DAMPING, _MIN_DAMPING = 1e-3, 1e-7
 _DAMPING_DOWN, _DAMPING_UP, _REFUSED_DAMPING = 0.1, 10.0, 0.03
 _MAX_DAMPING: Final = 1e4
 _RIDGE: Final = 1e-6
-#: A step that lowers the cost by less than this share ends the search.
-_CONVERGED: Final = 1e-4
+#: A step that lowers the cost by less than this share, or this much, ends the search.
+_CONVERGED, _EXACT = 1e-4, 1e-9
 
 # Rows of a finger's residual: image 8, directions 12, hinges 9, backward 3.
 _IMAGE, _DIRECTIONS = slice(0, 8), slice(8, 20)
@@ -240,7 +240,9 @@ class PoseSolver:
             num_steps += active
             gain = pose.cost - candidate.cost
             is_better = active & (gain > 0)
-            active &= ~(is_better & (gain < _CONVERGED * pose.cost)) & (damping < _MAX_DAMPING)
+            active &= ~(is_better & (gain < _CONVERGED * pose.cost + _EXACT)) & (
+                damping < _MAX_DAMPING
+            )
             if is_better.all():
                 pose = candidate
             else:
