@@ -133,16 +133,19 @@ class ResultPublisher:
         self, side: bool, header: Any, result: FrameResult, messages: list[HandPose]
     ) -> None:
         """Publish the surest hand of a side, or that the side is not seen."""
+        poses, wrists = self._pose_publishers[side], self._wrist_publishers[side]
+        if not (poses.get_subscription_count() or wrists.get_subscription_count()):
+            return
         mine = [(h.confidence, m) for h, m in zip(result.hands, messages, strict=True)
                 if h.is_right == side]  # fmt: skip
         if not mine:
             untracked = self._untracked[side]
             untracked.header = header
-            self._pose_publishers[side].publish(untracked)
+            poses.publish(untracked)
             return
         message = max(mine, key=lambda item: item[0])[1]
-        self._pose_publishers[side].publish(message)
-        self._wrist_publishers[side].publish(wrist_message(message))
+        poses.publish(message)
+        wrists.publish(wrist_message(message))
 
     def _publish_markers(self, result: FrameResult, settings: PerceptionSettings) -> bool:
         if not self._marker_publisher.get_subscription_count():
