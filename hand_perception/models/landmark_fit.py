@@ -22,7 +22,8 @@ from hand_perception import geometry
 from hand_perception.datatypes import DoubleArray
 from hand_perception.models.closed_form import closed_form_frames
 from hand_perception.models.hand_model import HandModel
-from hand_perception.models.pose_solver import Pose, PoseSolver, Target
+from hand_perception.models.pose_residuals import Pose, PoseResiduals, Target
+from hand_perception.models.pose_solver import solve_poses
 from hand_perception.models.skeleton import (
     LandmarkOffsets,
     Skeleton,
@@ -76,7 +77,7 @@ class LandmarkFitter:
         """Take the bones of a model, ``hand_scale`` times its mean hand."""
         self.betas = model.betas_for_scale(hand_scale)
         self._skeleton = Skeleton.from_rest(model.rest(self.betas), landmarks)
-        self._solver = PoseSolver(self._skeleton)
+        self._residuals = PoseResiduals(self._skeleton)
 
     def fit(self, points: DoubleArray, world: DoubleArray) -> list[HandFit]:
         """Fit N right hands at once.
@@ -101,7 +102,7 @@ class LandmarkFitter:
         target = target_of(points, turn_to_view(world, points.mean(1)))
         frames = closed_form_frames(self._skeleton, target.world)
         start = self._place(frames, target)
-        pose, num_steps = self._solver.solve(start, target, max_steps=_MAX_STEPS)
+        pose, num_steps = solve_poses(self._residuals, start, target, max_steps=_MAX_STEPS)
         return self._fits(pose, target, num_steps)
 
     def _place(self, frames: DoubleArray, target: Target) -> Pose:
@@ -122,7 +123,7 @@ class LandmarkFitter:
         nearest = _MIN_DEPTH_M - z.min(1)
         depth = np.clip(depth, nearest, np.maximum(nearest, _MAX_DEPTH_M))
         wrist = np.stack([mean_a + mean_u * depth, mean_b + mean_v * depth, depth], 1)
-        return self._solver.evaluate(frames, wrist, target)
+        return self._residuals.evaluate(frames, wrist, target)
 
     def _fits(self, pose: Pose, target: Target, num_steps: NDArray[np.int64]) -> list[HandFit]:
         error = pose.landmarks[..., :2] / pose.landmarks[..., 2:] - target.points

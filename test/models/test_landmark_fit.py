@@ -14,7 +14,8 @@ from hand_perception.models.landmark_fit import (
     target_of,
     turn_to_view,
 )
-from hand_perception.models.pose_solver import Pose, PoseSolver, compose_turns
+from hand_perception.models.pose_residuals import Pose, PoseResiduals
+from hand_perception.models.pose_solver import compose_turns
 from hand_perception.models.skeleton import (
     EXACT_LANDMARKS,
     Skeleton,
@@ -90,22 +91,22 @@ def test_closed_form_of_coinciding_points_is_a_rotation(hands):
 
 @pytest.mark.parametrize('landmarks', [EXACT_LANDMARKS, NETWORK_LANDMARKS])
 def test_analytic_derivatives_equal_finite_differences(model, hands, landmarks):
-    solver = PoseSolver(Skeleton.from_rest(model.rest(np.zeros(10)), landmarks))
+    model_residuals = PoseResiduals(Skeleton.from_rest(model.rest(np.zeros(10)), landmarks))
     points, world = noisy(hands, image=0.05, space_m=0.01)
     target = target_of(points, world)
     rng = np.random.default_rng(2)
     rotations = hands.rotations @ geometry.rotation_from_axis_angle(
         rng.normal(0, 0.3, (NUM_HANDS, 16, 3))
     )
-    pose = solver.evaluate(frames_from_rotations(rotations), hands.wrist, target)
+    pose = model_residuals.evaluate(frames_from_rotations(rotations), hands.wrist, target)
     assert (pose.residual[:, :, 29:] < 0).any()  # some finger is bent backwards
-    jacobian, wrist_jacobian = solver.jacobian(pose, target)
+    jacobian, wrist_jacobian = model_residuals.jacobian(pose, target)
 
     def moved(column: int, by: float) -> Pose:
         change = np.zeros((NUM_HANDS, 51))
         change[:, column] = by
         turn = compose_turns(change[:, 3:6], change[:, 6:].reshape(NUM_HANDS, 5, 9))
-        return solver.evaluate(turn @ pose.frames, pose.wrist + change[:, :3], target)
+        return model_residuals.evaluate(turn @ pose.frames, pose.wrist + change[:, :3], target)
 
     gradient = np.zeros((NUM_HANDS, 51))
     analytic = np.zeros((NUM_HANDS, 51))
