@@ -151,6 +151,12 @@ install_missing_packages() {
     say "ROS 2 $distro is sourced; making a virtual environment for what it lacks in ${venv#"$root"/}"
     "$python" -m venv --system-site-packages "$venv"
   fi
+  local error
+  error=$("$venv/bin/python" -c 'import rclpy' 2>&1) || die \
+    "the sourced ROS 2 $distro does not work with $python, Python $(python_version "$python"):" \
+    "$(tail -1 <<<"$error")" \
+    'name the Python it was built for: HAND_PERCEPTION_PYTHON=/path/to/python3' \
+    'or use ROS from wheels, in a shell where no distribution is sourced'
   local module requirement
   while read -r module requirement; do
     case $module in '' | \#*) continue ;; torch) requirement=$torch_requirement ;; esac
@@ -202,11 +208,12 @@ build_package() {
   is_current "$work/build.stamp" "$want" && return 0
   rm -f "$work/build.stamp"
   say "building the package with colcon (half a minute the first time)"
-  local log=$work/build.log
+  local log=$work/build.log generator=()
+  command -v ninja >/dev/null && generator=(-G Ninja)
   if ! with_progress "$log" colcon --log-base "$work/log" build --symlink-install \
     --base-paths "$root" --build-base "$work/build" --install-base "$install" \
     --event-handlers console_direct+ \
-    --cmake-args -G Ninja -DBUILD_TESTING=ON "-DPython3_EXECUTABLE=$venv/bin/python"; then
+    --cmake-args "${generator[@]}" -DBUILD_TESTING=ON "-DPython3_EXECUTABLE=$venv/bin/python"; then
     tail -40 "$log" >&2
     die 'the build failed' "the whole output is in $log"
   fi
