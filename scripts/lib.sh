@@ -154,7 +154,7 @@ install_missing_packages() {
   local error
   error=$("$venv/bin/python" -c 'import rclpy' 2>&1) || die \
     "the sourced ROS 2 $distro does not work with $python, Python $(python_version "$python"):" \
-    "$(tail -1 <<<"$error")" \
+    "$(grep Error: <<<"$error" | tail -1)" \
     'name the Python it was built for: HAND_PERCEPTION_PYTHON=/path/to/python3' \
     'or use ROS from wheels, in a shell where no distribution is sourced'
   local module requirement
