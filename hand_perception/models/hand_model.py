@@ -63,8 +63,9 @@ class HandModel:
         self.faces: NDArray[np.uint32] = arrays.faces
         self.device = torch.device(device)
         self._skinning = skinning
-        self._tips = torch.tensor(TIP_VERTICES, device=device)
-        self._sources = torch.tensor(KEYPOINT_SOURCES, device=device)
+        # Of 16 joints followed by all vertices.
+        behind = [*range(16), *(16 + tip for tip in TIP_VERTICES)]
+        self._sources = torch.tensor([behind[i] for i in KEYPOINT_SOURCES], device=device)
 
     @property
     def num_vertices(self) -> int:
@@ -92,14 +93,17 @@ class HandModel:
         return self.from_rotations(rotations=rotations, betas=betas, transl=transl)
 
     def from_rotations(
-        self, *, rotations: torch.Tensor, betas: torch.Tensor, transl: torch.Tensor
+        self, *, rotations: torch.Tensor, betas: torch.Tensor, transl: torch.Tensor | None = None
     ) -> HandMesh:
-        """Pose N hands from matrices: the same, with (N, 16, 3, 3) local rotations, root first."""
+        """Pose N hands from matrices: the same, with (N, 16, 3, 3) local rotations, root first.
+
+        Without ``transl`` the hands stay where the model has them.
+        """
         vertices, joints = self._skinning(rotations, betas)
-        vertices = vertices + transl[:, None]
-        joints = joints + transl[:, None]
-        tips = vertices.index_select(1, self._tips)
-        keypoints = torch.cat([joints, tips], 1).index_select(1, self._sources)
+        if transl is not None:
+            vertices = vertices + transl[:, None]
+            joints = joints + transl[:, None]
+        keypoints = torch.cat([joints, vertices], 1).index_select(1, self._sources)
         return HandMesh(vertices=vertices, joints=joints, keypoints=keypoints)
 
     def rest(self, betas: DoubleArray) -> RestPose:

@@ -22,3 +22,16 @@ def rotation_from_axis_angle(axis_angle: torch.Tensor) -> torch.Tensor:
     identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
     rotation: torch.Tensor = identity + sine * skew + cosine * (skew @ skew)
     return rotation
+
+
+def rotation_from_6d(six: torch.Tensor) -> torch.Tensor:
+    """Turn (..., 6) numbers into (..., 3, 3) matrices by Gram-Schmidt.
+
+    The first three numbers become the first column, the next three the second (Zhou et al., "On
+    the Continuity of Rotation Representations", 2019); zero vectors give zeros, not NaN.
+    """
+    first, second = six[..., :3], six[..., 3:]
+    x = torch.nn.functional.normalize(first, dim=-1)
+    along = (x * second).sum(-1, keepdim=True)
+    y = torch.nn.functional.normalize(torch.addcmul(second, along, x, value=-1), dim=-1)
+    return torch.stack([x, y, torch.linalg.cross(x, y, dim=-1)], -1)
