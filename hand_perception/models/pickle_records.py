@@ -175,7 +175,7 @@ def load_records(content: bytes) -> object:
         pickle.UnpicklingError: the pickle is damaged or asks for something not allowed; the
             message says what.
     """
-    _check_operations(content)
+    check_operations(content)
     try:
         return _RecordUnpickler(io.BytesIO(content), encoding='latin1').load()
     except pickle.UnpicklingError:
@@ -184,8 +184,12 @@ def load_records(content: bytes) -> object:
         raise pickle.UnpicklingError(f'it is damaged ({error})') from error
 
 
-def _check_operations(content: bytes) -> None:
-    """Read through the operations without running them: sizes and memo slots must be sane."""
+def check_operations(content: bytes) -> None:
+    """Read through the operations without running them: sizes and memo slots must be sane.
+
+    Raises:
+        pickle.UnpicklingError: they are not, or the pickle is cut off.
+    """
     count = 0
     try:
         for operation, argument, _ in pickletools.genops(content):
