@@ -13,6 +13,10 @@ class ImageError(HandPerceptionError):
     """An image or depth image cannot be read: encoding, size, step or content."""
 
 
+class BoxError(HandPerceptionError):
+    """A hand box is not one: not finite, empty, too small or large, outside, or badly written."""
+
+
 class CameraError(HandPerceptionError):
     """Camera intrinsics are missing, zero, or do not belong to the image."""
 

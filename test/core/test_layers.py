@@ -15,7 +15,15 @@ PACKAGE = ROOT / 'hand_perception'
 LAYERS = (
     ('errors',),
     ('config', 'datatypes', 'optional', 'shared_files'),
-    ('geometry', 'dds_profile', 'settings_files', 'predictions', 'calibration_file', 'msg'),
+    (
+        'geometry',
+        'boxes',
+        'dds_profile',
+        'settings_files',
+        'predictions',
+        'calibration_file',
+        'msg',
+    ),
     ('rendering',),
     ('models',),
     ('synthetic', 'pipeline'),
