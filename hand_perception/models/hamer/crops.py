@@ -94,10 +94,11 @@ def cut_crops(
 
 def _plain_crop(view: ImageArray, square: Square) -> ImageArray:
     """Sample with 8 bits: (256, 256, 3) uint8, the channel order of the view."""
-    return cv2.warpAffine(
+    crop: ImageArray = cv2.warpAffine(
         view, crop_from_view(square), (CROP_PX, CROP_PX),
         flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0,
     )  # fmt: skip
+    return crop
 
 
 def _mirrored_canvas(image: ImageArray, square: Square) -> ImageArray:

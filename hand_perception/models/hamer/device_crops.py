@@ -25,9 +25,6 @@ from hand_perception.models.hamer.crop_geometry import (
     square_in_view,
 )
 
-#: Mean and standard deviation of red, green and blue (ImageNet), as parts of 255.
-IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 class PixelWindow(NamedTuple):
     """The part of an image that all crops of a plan together read; the end is not included."""
@@ -137,24 +134,6 @@ def sample_crops(pixels: torch.Tensor, plan: CropPlan) -> torch.Tensor:
         crops.addcmul_(rows[hand, line, plan.column_index[:, None, :, tap]], weight)
     # Weights of small squares are multiples of 1/1024: their sums are exact, halves go up.
     return torch.where(plan.is_rounded[:, None, None, None], (crops + 0.5).floor(), crops)
-
-
-class CropNormaliser(torch.nn.Module):
-    """Grey levels to the network's input; the constants move with the module."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self) -> None:
-        """Make the constants."""
-        super().__init__()
-        for name, values in (('mean', IMAGE_MEAN), ('std', IMAGE_STD)):
-            constant = torch.tensor([255 * value for value in values]).view(3, 1, 1)
-            self.register_buffer(name, constant, persistent=False)
-
-    def forward(self, images_rgb: torch.Tensor) -> torch.Tensor:
-        """Turn (B, 256, 256, 3) RGB grey levels, uint8 or float, into (B, 3, 256, 256) float32."""
-        return (images_rgb.permute(0, 3, 1, 2) - self.mean) / self.std  # (B, 3, 256, 256)
 
 
 def _stacked(
