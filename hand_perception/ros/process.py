@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import logging
 import platform
 import signal
@@ -142,6 +143,9 @@ def run_node(make_node: Callable[[Future], Any], args: list[str] | None) -> int:
         try:
             node = make_node(done)
             executor.add_node(node)
+            # What was loaded stays: collecting garbage among it would stall images for 10 ms.
+            gc.collect()
+            gc.freeze()
             executor.spin_until_future_complete(done)
             return int(done.result()) if done.done() else 0
         except HandPerceptionError as error:
