@@ -1,5 +1,6 @@
 """Nodes as processes: clean ends, exit codes, nothing left in shared memory."""
 
+import logging
 import re
 import signal
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from ros_bench import TIMEOUT_S
+
+from hand_perception.ros.process import forwarded_logs, tune_process
 
 ROOT = Path(__file__).parents[2]
 READY = {'perception': 'ready: ', 'video_source': 'publishing '}
@@ -111,3 +114,28 @@ def test_a_misspelt_parameter_is_told(environment):
     running.process.send_signal(signal.SIGINT)
     assert running.wait_end() == 0
     assert "parameter 'max_hand' is not known and has no effect" in running.text
+
+
+def test_lines_of_the_core_come_out_under_the_name_of_the_node(bench, capfd):
+    core = logging.getLogger('hand_perception.somewhere')
+    with forwarded_logs(bench.node.get_logger()):
+        core.debug('unheard')
+        core.info('for the operator')
+        core.warning('not as asked')
+        core.error('something is lost')
+    core.error('after the end')
+    told = capfd.readouterr().err
+    for level, text in (
+        ('INFO', 'for the operator'), ('WARN', 'not as asked'), ('ERROR', 'something is lost'),
+    ):  # fmt: skip
+        pattern = rf'\[{level}\] \[\d+\.\d+\] \[{bench.namespace[1:]}\.bench\]: {text}'
+        assert re.search(pattern, told)
+    assert 'unheard' not in told
+    assert not re.search(r'bench\]: after the end', told)
+
+
+def test_tuning_makes_threads_take_turns_quickly(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(sys, 'setswitchinterval', chosen.append)
+    tune_process()
+    assert chosen == [5e-4]
