@@ -55,7 +55,7 @@ class NodeProcess:
     def shared_memory(self):
         """Name the shared memory files that the process has mapped."""
         maps = Path(f'/proc/{self.process.pid}/maps').read_text()
-        return set(re.findall(r'/dev/shm/fastrtps_\S+', maps))
+        return set(re.findall(r'/dev/shm/fast(?:rtps|dds)_\S+', maps))
 
 
 @pytest.fixture
