@@ -86,7 +86,7 @@ class ResultPublisher:
             for side, _ in _SIDES
         }
         self._marker_rate, self._overlay_rate = RateLimit(), RateLimit()
-        self._last_image = (0, '')
+        self._last_image: tuple[int, str] | None = None
 
     def publish(self, frame: Frame, result: FrameResult, settings: PerceptionSettings) -> None:
         """Publish everything about one image."""
@@ -101,9 +101,8 @@ class ResultPublisher:
 
     def clear_markers(self) -> None:
         """Delete all markers: images are not processed any more."""
-        stamp_ns, frame_id = self._last_image
-        if frame_id and self._marker_publisher.get_subscription_count():
-            self._marker_publisher.publish(self._markers.serialised(stamp_ns, frame_id, ()))
+        if self._last_image is not None and self._marker_publisher.get_subscription_count():
+            self._marker_publisher.publish(self._markers.serialised(*self._last_image, ()))
 
     def _publish_poses(self, result: FrameResult, *, with_vertices: bool) -> None:
         header = make_header(result.stamp_ns, result.frame_id)

@@ -193,7 +193,8 @@ class PerceptionNode(Node):
             )
             problems.append((DiagnosticStatus.WARN, text))
         elif text := self._reader.ages.clock_problem(self._settings.max_age_ms):
-            problems.append((DiagnosticStatus.ERROR, text))
+            is_lost = DropCause.TOO_OLD in snapshot.new_drops
+            problems.append((DiagnosticStatus.ERROR if is_lost else DiagnosticStatus.WARN, text))
             self.get_logger().warning(text, throttle_duration_sec=10.0)
         if self._reader.camera_problem:
             problems.append((DiagnosticStatus.WARN, self._reader.camera_problem))

@@ -193,6 +193,19 @@ def test_disabled_node_drops_images_and_deletes_its_markers(bench):
     assert stamp_ns_of(array.wait_count(2)[1].header) == stamps(3)[2]
 
 
+def test_a_node_can_start_disabled(bench):
+    bench.start_perception(FakePipeline(), start_enabled=False)
+    array, images = bench.listen(HandPoseArray, 'pose'), bench.talk(Image, 'image')
+    images.publish(image_message(stamps(2)[0]))
+    bench.diagnostics().wait(
+        lambda _, values: values['dropped: disabled'] == '1', what='a count of the dropped image'
+    )
+    bench.call(SetBool, 'perception/enable', SetBool.Request(data=True))
+    images.publish(image_message(stamps(2)[1]))
+    (first,) = array.wait_count(1)
+    assert (stamp_ns_of(first.header), first.frames_dropped) == (stamps(2)[1], 1)
+
+
 def test_live_settings_reach_the_pipeline_between_two_images(bench):
     pipeline = FakePipeline()
     bench.start_perception(pipeline)
