@@ -22,7 +22,7 @@ from hand_perception.ros.cdr import write_image
 from hand_perception.ros.counters import Statistics
 from hand_perception.ros.markers import HandMarkers
 from hand_perception.ros.messages import (
-    hand_message,
+    HandMessages,
     make_header,
     untracked_message,
     wrist_message,
@@ -70,7 +70,7 @@ class ResultPublisher:
         self._clock: Clock = node.get_clock()
         self._statistics = statistics
         self._faces_right = faces_right
-        self._names = {'backend': backend, 'hand_model': hand_model}
+        self._hand_messages = HandMessages(backend=backend, hand_model=hand_model)
         self._markers = HandMarkers(faces_right, hands_per_side=hands_per_side)
         self._array_publisher = publisher(HandPoseArray, 'pose', qos.RESULTS)
         self._pose_publishers = {
@@ -106,10 +106,7 @@ class ResultPublisher:
 
     def _publish_poses(self, result: FrameResult, *, with_vertices: bool) -> None:
         header = make_header(result.stamp_ns, result.frame_id)
-        messages = [
-            hand_message(hand, header, with_vertices=with_vertices, **self._names)
-            for hand in result.hands
-        ]
+        messages = self._hand_messages.write(result.hands, header, with_vertices=with_vertices)
         processed, dropped = self._statistics.add_processed()
         # The wait for the other messages of this image is no age: all tell the same.
         age_s = (self._clock.now().nanoseconds - result.stamp_ns) * 1e-9

@@ -46,7 +46,7 @@ def test_mesh_and_skeleton_hold_the_numbers_of_their_hand(made, hands):
         np.testing.assert_array_equal(xyz(joints.points), hand.keypoints_3d)
         label = markers[f'{side}_label', 0]
         assert label.text.strip() == f'{side} #{hand.track_id}  {hand.confidence:.2f}'
-        assert label.pose.position.y < hand.vertices[:, 1].min()  # above: y points down
+        assert label.pose.position.y < hand.keypoints_3d[:, 1].min()  # above: y points down
 
 
 def test_mesh_colours_are_those_of_its_shaded_vertices(made):
