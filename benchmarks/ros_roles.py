@@ -91,10 +91,7 @@ class ReceiverRole(Node):
     def __init__(self, done: Future, options: argparse.Namespace) -> None:
         """Start to play the role."""
         super().__init__('receiver')
-        profile = QoSProfile(
-            depth=1 if options.reliability == 'best_effort' else 5,
-            reliability=ReliabilityPolicy[options.reliability.upper()],
-        )
+        profile = QoSProfile(depth=options.depth, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(Image, 'image', self._take, profile, raw=True)
         self.result: dict[str, Any] = {'received': 0, 'latency_s': []}
 
@@ -243,7 +240,7 @@ def main() -> int:
     parser.add_argument('--height', type=int, default=1080)
     parser.add_argument('--rate', type=float, default=30.0)
     parser.add_argument('--count', type=int, default=150)
-    parser.add_argument('--reliability', default='best_effort')
+    parser.add_argument('--depth', type=int, default=1)
     parser.add_argument('--sleep', type=float, default=0.002)
     parser.add_argument('--hands', type=int, default=2)
     parser.add_argument('--markers', action='store_true')
