@@ -1,5 +1,6 @@
 """Nodes as processes: clean ends, exit codes, nothing left in shared memory."""
 
+import contextlib
 import logging
 import re
 import signal
@@ -79,6 +80,19 @@ def test_signal_ends_a_node_cleanly(node, number, environment):
     assert running.wait_end() == 0, running.text
     assert 'Traceback' not in running.text
     assert 'ERROR' not in running.text
+    assert not [segment for segment in segments if Path(segment).exists()]
+
+
+@pytest.mark.parametrize('node', ['perception', 'video_source'])
+def test_ctrl_c_on_ros2_launch_which_arrives_twice_ends_a_node_cleanly(node, environment):
+    running = NodeProcess(node, environment)
+    running.wait_ready()
+    segments = running.shared_memory()
+    running.process.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running.process.wait(timeout=0.05)  # the second one meets a node that is ending
+    running.process.send_signal(signal.SIGINT)
+    assert running.wait_end() == 0, running.text
     assert not [segment for segment in segments if Path(segment).exists()]
 
 
