@@ -26,6 +26,8 @@ class NodeProcess:
         for parameter in parameters:
             command += ['-p', parameter]
         self.node = node
+        # Ports that programs of other domains use, too, or that a killed one left behind.
+        self._foreign = {str(path) for path in Path('/dev/shm').iterdir()}
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -54,9 +56,9 @@ class NodeProcess:
         return ''.join(self.lines)
 
     def shared_memory(self):
-        """Name the shared memory files that the process has mapped."""
+        """Name the shared memory files that the process has made and mapped."""
         maps = Path(f'/proc/{self.process.pid}/maps').read_text()
-        return set(re.findall(r'/dev/shm/fast(?:rtps|dds)_\S+', maps))
+        return set(re.findall(r'/dev/shm/fast(?:rtps|dds)_\S+', maps)) - self._foreign
 
 
 @pytest.fixture
