@@ -176,7 +176,8 @@ class HandMarkers:
 
     def _make_template(self, frame_id: str, visible: tuple[tuple[bool, ...], ...]) -> _Template:
         num_corners = len(self._corners[True])
-        array, slots = MarkerArray(), []
+        array = MarkerArray()
+        slots: list[_Slot] = []
         for is_right, places in zip((False, True), visible, strict=True):
             for place, is_visible in enumerate(places):
                 markers = _markers(frame_id, place, is_right, self.lifetime_s)
