@@ -25,7 +25,7 @@ from hand_perception.ros import qos
 from hand_perception.ros.cdr import read_image, write_image
 from hand_perception.ros.images import colour_image
 from hand_perception.ros.markers import HandMarkers
-from hand_perception.ros.messages import hand_message, make_header
+from hand_perception.ros.messages import HandMessages, make_header
 
 #: The mesh message of two hands must be built and published at least this much faster.
 MARKER_GATE = 40.0
@@ -63,6 +63,7 @@ def pose_ways(node: Node, hands: list[Hand]) -> dict[str, Callable[[], object]]:
     """Two hands with vertices; the naive way assigns lists."""
     publisher = node.create_publisher(HandPoseArray, 'pose', qos.RESULTS)
     header = make_header(1, 'camera')
+    writer = HandMessages(backend='b', hand_model='h')
 
     def naive() -> None:
         array = HandPoseArray(header=header)
@@ -79,10 +80,7 @@ def pose_ways(node: Node, hands: list[Hand]) -> dict[str, Callable[[], object]]:
         publisher.publish(array)
 
     def ours() -> None:
-        messages = [
-            hand_message(hand, header, backend='b', hand_model='h', with_vertices=True)
-            for hand in hands
-        ]
+        messages = writer.write(hands, header, with_vertices=True)
         publisher.publish(HandPoseArray(header=header, hands=messages))
 
     return {'objects': naive, 'ours': ours}

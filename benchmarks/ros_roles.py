@@ -91,10 +91,7 @@ class ReceiverRole(Node):
     def __init__(self, done: Future, options: argparse.Namespace) -> None:
         """Start to play the role."""
         super().__init__('receiver')
-        profile = QoSProfile(
-            depth=1 if options.reliability == 'best_effort' else 5,
-            reliability=ReliabilityPolicy[options.reliability.upper()],
-        )
+        profile = QoSProfile(depth=options.depth, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(Image, 'image', self._take, profile, raw=True)
         self.result: dict[str, Any] = {'received': 0, 'latency_s': []}
 
@@ -144,14 +141,15 @@ class MeasuredPerception(PerceptionNode):
     def __init__(self, done: Future, options: argparse.Namespace) -> None:
         """Start to play the role."""
         self._sleeping = SleepingPipeline(options.sleep, options.hands)
-        self.result: dict[str, Any] = {'own_work_s': [], 'cpu_s': 0.0}
+        self.result: dict[str, Any] = {'own_work_s': [], 'own_cpu_s': [], 'cpu_s': 0.0}
         super().__init__(lambda settings: self._sleeping)
 
     def _process(self, wire: bytes) -> None:
-        started = time.perf_counter()
+        started, started_cpu = time.perf_counter(), time.thread_time()
         super()._process(wire)
         own_s = time.perf_counter() - started - self._sleeping.last_s
         self.result['own_work_s'].append(own_s)
+        self.result['own_cpu_s'].append(time.thread_time() - started_cpu)
 
     def close(self) -> None:
         """End what runs, then the node."""
@@ -168,14 +166,14 @@ class NaiveRole(Node):
         """Start to play the role."""
         super().__init__('perception')
         self._pipeline = SleepingPipeline(options.sleep, options.hands)
-        self.result: dict[str, Any] = {'own_work_s': [], 'cpu_s': 0.0}
+        self.result: dict[str, Any] = {'own_work_s': [], 'own_cpu_s': [], 'cpu_s': 0.0}
         self._poses = self.create_publisher(HandPoseArray, 'pose', 5)
         self._markers = self.create_publisher(MarkerArray, 'markers', 5)
         profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(Image, 'image', self._take, profile)
 
     def _take(self, message: Image) -> None:
-        started = time.perf_counter()
+        started, started_cpu = time.perf_counter(), time.thread_time()
         image = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
         frame = Frame(
             image=image[:, :, ::-1].copy(), is_rgb=True, stamp_ns=stamp_ns_of(message.header),
@@ -196,6 +194,7 @@ class NaiveRole(Node):
         self._poses.publish(array)
         self._markers.publish(markers)
         self.result['own_work_s'].append(time.perf_counter() - started - self._pipeline.last_s)
+        self.result['own_cpu_s'].append(time.thread_time() - started_cpu)
 
     def close(self) -> None:
         """End what runs, then the node."""
@@ -241,7 +240,7 @@ def main() -> int:
     parser.add_argument('--height', type=int, default=1080)
     parser.add_argument('--rate', type=float, default=30.0)
     parser.add_argument('--count', type=int, default=150)
-    parser.add_argument('--reliability', default='best_effort')
+    parser.add_argument('--depth', type=int, default=1)
     parser.add_argument('--sleep', type=float, default=0.002)
     parser.add_argument('--hands', type=int, default=2)
     parser.add_argument('--markers', action='store_true')

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -40,12 +39,7 @@ class NpzPredictions(AbstractContextManager['NpzPredictions']):
         intrinsics = (camera.fx, camera.fy, camera.cx, camera.cy)
         self._frames.append((name, result.stamp_ns, intrinsics))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Write what was collected, also when the run was interrupted: nothing is lost."""
         arrays = {
             name: np.array(values, dtype).reshape(len(self._hands), *shape)
@@ -101,12 +95,7 @@ class JsonLinesPredictions(AbstractContextManager['JsonLinesPredictions']):
         self._file.flush()
         self._count += 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the file."""
         self._file.close()
 

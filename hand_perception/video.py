@@ -5,7 +5,7 @@ No ROS here: the node ``video_source`` and ``hand_perception predict`` both read
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -83,7 +83,7 @@ class VideoSource(Protocol):
     is_live: bool
     camera: Camera | None
 
-    def frames(self) -> Iterator[VideoFrame]:
+    def frames(self) -> Generator[VideoFrame, None, None]:
         """Read from the start, image by image.
 
         Raises:
@@ -151,7 +151,7 @@ class VideoFile:
             )
         return capture
 
-    def frames(self) -> Iterator[VideoFrame]:
+    def frames(self) -> Generator[VideoFrame, None, None]:
         """Read the file from its start."""
         capture = self._capture or self._open()
         self._capture = None  # the next pass opens the file anew
@@ -195,10 +195,10 @@ class ImageFolder:
     def __init__(self, paths: list[Path], *, name: str) -> None:
         """Read these files."""
         self.name = name
-        self.num_frames = len(paths)
+        self.num_frames: int | None = len(paths)
         self._paths = paths
 
-    def frames(self) -> Iterator[VideoFrame]:
+    def frames(self) -> Generator[VideoFrame, None, None]:
         """Read the files; one that cannot be read is left out with a warning."""
         shape, num_read = None, 0
         for index, path in enumerate(self._paths):
@@ -244,7 +244,7 @@ class CameraSource:
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.rate_hz = rate if np.isfinite(rate) and 0 < rate <= _MAX_RATE_HZ else DEFAULT_RATE_HZ
 
-    def frames(self) -> Iterator[VideoFrame]:
+    def frames(self) -> Generator[VideoFrame, None, None]:
         """Read until the camera stops, which is an error."""
         index = 0
         while True:

@@ -7,6 +7,8 @@
 Arguments here win over the parameter file. All of them: docs/launch.md, or --show-args.
 """
 
+import os
+
 from ament_index_python.packages import get_packages_with_prefixes
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo
@@ -20,6 +22,8 @@ from launch.substitutions import (
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from hand_perception.dds_profile import profile_variable
 
 NO_RVIZ = (
     'rviz:=true, but rviz2 is not installed, so no window opens; the hands are published all the '
@@ -87,15 +91,13 @@ def generate_launch_description() -> LaunchDescription:
         ),
     ]
 
-    dds_profile = LaunchConfiguration('dds_profile')
+    profile = profile_variable(os.environ.get('ROS_DISTRO', 'jazzy'))
     wiring = {
         'package': 'hand_perception',
         'namespace': LaunchConfiguration('namespace'),
         'output': 'screen',
         'additional_env': {
-            # The first name is that of Fast DDS 2 (jazzy), the second that of 3 (kilted).
-            name: EnvironmentVariable(name, default_value=dds_profile)
-            for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+            profile: EnvironmentVariable(profile, default_value=LaunchConfiguration('dds_profile'))
         },
         'remappings': [
             ('image', LaunchConfiguration('image_topic')),

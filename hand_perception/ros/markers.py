@@ -27,7 +27,7 @@ from hand_perception.ros.shading import MeshShader
 BONE_WIDTH_M: Final = 0.004
 JOINT_DIAMETER_M: Final = 0.009
 LABEL_HEIGHT_M: Final = 0.02
-_LABEL_ABOVE_HAND_M: Final = 0.025
+_LABEL_ABOVE_HAND_M: Final = 0.035
 _LABEL_LENGTH: Final = 24
 #: RViz removes a hand by itself when nothing came for this long: the node is gone.
 _LIFETIME_S: Final = 2.0
@@ -95,9 +95,8 @@ class _Slot:
         np.take(colours, corners, axis=0, out=self.colours, mode='clip')
         np.take(joints, _BONES, axis=0, out=self.bones, mode='clip')
         self.joints[:] = joints
-        low, high = vertices.min(0), vertices.max(0)
-        self.label_position[:] = (low + high) / 2
-        self.label_position[1] = low[1] - _LABEL_ABOVE_HAND_M
+        self.label_position[:] = joints.mean(0)
+        self.label_position[1] = joints[:, 1].min() - _LABEL_ABOVE_HAND_M
         side = 'right' if hand.is_right else 'left'
         text = f'{side} #{hand.track_id}  {hand.confidence:.2f}'
         padded = text.center(_LABEL_LENGTH)[:_LABEL_LENGTH].encode()
@@ -177,7 +176,8 @@ class HandMarkers:
 
     def _make_template(self, frame_id: str, visible: tuple[tuple[bool, ...], ...]) -> _Template:
         num_corners = len(self._corners[True])
-        array, slots = MarkerArray(), []
+        array = MarkerArray()
+        slots: list[_Slot] = []
         for is_right, places in zip((False, True), visible, strict=True):
             for place, is_visible in enumerate(places):
                 markers = _markers(frame_id, place, is_right, self.lifetime_s)

@@ -22,7 +22,7 @@ from hand_perception.ros.cdr import write_image
 from hand_perception.ros.counters import Statistics
 from hand_perception.ros.markers import HandMarkers
 from hand_perception.ros.messages import (
-    hand_message,
+    HandMessages,
     make_header,
     untracked_message,
     wrist_message,
@@ -70,7 +70,7 @@ class ResultPublisher:
         self._clock: Clock = node.get_clock()
         self._statistics = statistics
         self._faces_right = faces_right
-        self._names = {'backend': backend, 'hand_model': hand_model}
+        self._hand_messages = HandMessages(backend=backend, hand_model=hand_model)
         self._markers = HandMarkers(faces_right, hands_per_side=hands_per_side)
         self._array_publisher = publisher(HandPoseArray, 'pose', qos.RESULTS)
         self._pose_publishers = {
@@ -86,7 +86,7 @@ class ResultPublisher:
             for side, _ in _SIDES
         }
         self._marker_rate, self._overlay_rate = RateLimit(), RateLimit()
-        self._last_image = (0, '')
+        self._last_image: tuple[int, str] | None = None
 
     def publish(self, frame: Frame, result: FrameResult, settings: PerceptionSettings) -> None:
         """Publish everything about one image."""
@@ -101,16 +101,12 @@ class ResultPublisher:
 
     def clear_markers(self) -> None:
         """Delete all markers: images are not processed any more."""
-        stamp_ns, frame_id = self._last_image
-        if frame_id and self._marker_publisher.get_subscription_count():
-            self._marker_publisher.publish(self._markers.serialised(stamp_ns, frame_id, ()))
+        if self._last_image is not None and self._marker_publisher.get_subscription_count():
+            self._marker_publisher.publish(self._markers.serialised(*self._last_image, ()))
 
     def _publish_poses(self, result: FrameResult, *, with_vertices: bool) -> None:
         header = make_header(result.stamp_ns, result.frame_id)
-        messages = [
-            hand_message(hand, header, with_vertices=with_vertices, **self._names)
-            for hand in result.hands
-        ]
+        messages = self._hand_messages.write(result.hands, header, with_vertices=with_vertices)
         processed, dropped = self._statistics.add_processed()
         # The wait for the other messages of this image is no age: all tell the same.
         age_s = (self._clock.now().nanoseconds - result.stamp_ns) * 1e-9

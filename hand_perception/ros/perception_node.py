@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
@@ -193,7 +194,8 @@ class PerceptionNode(Node):
             )
             problems.append((DiagnosticStatus.WARN, text))
         elif text := self._reader.ages.clock_problem(self._settings.max_age_ms):
-            problems.append((DiagnosticStatus.ERROR, text))
+            is_lost = DropCause.TOO_OLD in snapshot.new_drops
+            problems.append((DiagnosticStatus.ERROR if is_lost else DiagnosticStatus.WARN, text))
             self.get_logger().warning(text, throttle_duration_sec=10.0)
         if self._reader.camera_problem:
             problems.append((DiagnosticStatus.WARN, self._reader.camera_problem))

@@ -11,7 +11,7 @@ from hand_perception.datatypes import FloatArray
 _TO_LIGHT: Final = (np.array([-0.45, -0.75, -0.5]) / np.linalg.norm([0.45, 0.75, 0.5])).astype(
     np.float32
 )
-_AMBIENT, _DIFFUSE, _HEADLIGHT = 0.25, 0.40, 0.45
+_AMBIENT, _DIFFUSE, _HEADLIGHT = 0.30, 0.30, 0.40
 _TINY: Final = np.float32(1e-20)
 
 
@@ -46,7 +46,7 @@ class MeshShader:
         num_in_faces = self._faces_around.shape[1]
         facing, lit = self._light(np.ascontiguousarray(vertices[:num_in_faces].T, np.float32))
         tone = np.full((len(vertices), 1), _AMBIENT, np.float32)
-        tone[:num_in_faces, 0] += _DIFFUSE * lit * lit + _HEADLIGHT * facing * facing
+        tone[:num_in_faces, 0] += _DIFFUSE * lit * lit + _HEADLIGHT * facing**4
         colours = np.ones((len(vertices), 4), np.float32)
         np.minimum(tone * (np.array(rgb, np.float32) / 255), 1, out=colours[:, :3])
         return colours

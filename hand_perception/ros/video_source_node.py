@@ -88,9 +88,10 @@ class VideoSourceNode(Node):
         self._info = self.create_publisher(CameraInfo, 'camera_info', profile)
         self._rate_hz = settings.rate_hz or source.rate_hz
         count = 'endless' if source.num_frames is None else f'{source.num_frames} images'
+        has_camera = self._camera is not None or settings.focal_px > 0
         self.get_logger().info(
             f'publishing {source.name} ({count}) at {self._rate_hz:g} Hz'
-            + ('' if self._camera else ', without camera_info: the focal length is not known')
+            + ('' if has_camera else ', without camera_info: the focal length is not known')
         )
         self._thread.start()
 

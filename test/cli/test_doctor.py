@@ -27,7 +27,8 @@ def test_a_working_installation_passes(capsys):
 
 
 @pytest.mark.parametrize(
-    ('distro', 'variable'), zip(('jazzy', 'kilted'), dds_profile.PROFILE_VARIABLES, strict=True)
+    ('distro', 'variable'),
+    list(zip(('jazzy', 'kilted'), dds_profile.PROFILE_VARIABLES, strict=True)),
 )
 def test_a_missing_dds_profile_is_a_warning_with_the_line_to_type(distro, variable):
     found = findings({'ROS_DISTRO': distro})['dds profile']

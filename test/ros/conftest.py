@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hand_perception.dds_profile import profile_variable
+
 ROOT = Path(__file__).parents[2]
 HAS_ROS = all(
     importlib.util.find_spec(name) is not None for name in ('rclpy', 'hand_perception.msg')
@@ -42,7 +44,8 @@ def ros_environment():
     os.environ['ROS_DOMAIN_ID'] = printed.stdout.strip()
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     # The default segment of 512 KB loses images on the way; see the file.
-    os.environ['FASTRTPS_DEFAULT_PROFILES_FILE'] = str(ROOT / 'config/fastdds_large_images.xml')
+    variable = profile_variable(os.environ.get('ROS_DISTRO', 'jazzy'))
+    os.environ[variable] = str(ROOT / 'config/fastdds_large_images.xml')
     return dict(os.environ)
 
 

@@ -9,6 +9,7 @@ from ros_fakes import make_hand
 
 from hand_perception.msg import HandPose
 from hand_perception.ros.messages import (
+    HandMessages,
     hand_from_message,
     hand_message,
     make_header,
@@ -89,6 +90,18 @@ def test_every_number_of_an_untracked_side_is_nan_and_every_whole_number_zero():
 def test_an_untracked_message_is_no_hand():
     with pytest.raises(ValueError, match='not tracked'):
         hand_from_message(untracked_message(is_right=True, **NAMES))
+
+
+def test_messages_that_are_used_again_hold_nothing_of_the_hands_before():
+    writer = HandMessages(**NAMES)
+    hands = [make_hand(is_right=False, track_id=5), make_hand(is_right=True, track_id=6)]
+    writer.write(hands, make_header(1, 'other'), with_vertices=True)
+    for with_vertices in (True, False):
+        written = writer.write(hands[::-1], HEADER, with_vertices=with_vertices)
+        for hand, message in zip(hands[::-1], written, strict=True):
+            fresh = hand_message(hand, HEADER, with_vertices=with_vertices, **NAMES)
+            assert str(message) == str(fresh)  # NaN is not NaN, and padding holds anything
+    assert writer.write([], HEADER, with_vertices=False) == []
 
 
 def test_wrist_message_is_the_wrist():

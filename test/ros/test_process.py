@@ -1,5 +1,7 @@
 """Nodes as processes: clean ends, exit codes, nothing left in shared memory."""
 
+import contextlib
+import logging
 import re
 import signal
 import subprocess
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from ros_bench import TIMEOUT_S
+
+from hand_perception.ros.process import forwarded_logs, tune_process
 
 ROOT = Path(__file__).parents[2]
 READY = {'perception': 'ready: ', 'video_source': 'publishing '}
@@ -50,9 +54,12 @@ class NodeProcess:
         return ''.join(self.lines)
 
     def shared_memory(self):
-        """Name the shared memory files that the process has mapped."""
+        """Name the shared memory segments that the process has mapped.
+
+        Ports are left out: programs of any domain share them, and the last one removes them.
+        """
         maps = Path(f'/proc/{self.process.pid}/maps').read_text()
-        return set(re.findall(r'/dev/shm/fastrtps_\S+', maps))
+        return set(re.findall(r'/dev/shm/fast(?:rtps|dds)_(?!port)\S+', maps))
 
 
 @pytest.fixture
@@ -76,6 +83,19 @@ def test_signal_ends_a_node_cleanly(node, number, environment):
     assert running.wait_end() == 0, running.text
     assert 'Traceback' not in running.text
     assert 'ERROR' not in running.text
+    assert not [segment for segment in segments if Path(segment).exists()]
+
+
+@pytest.mark.parametrize('node', ['perception', 'video_source'])
+def test_ctrl_c_on_ros2_launch_which_arrives_twice_ends_a_node_cleanly(node, environment):
+    running = NodeProcess(node, environment)
+    running.wait_ready()
+    segments = running.shared_memory()
+    running.process.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running.process.wait(timeout=0.05)  # the second one meets a node that is ending
+    running.process.send_signal(signal.SIGINT)
+    assert running.wait_end() == 0, running.text
     assert not [segment for segment in segments if Path(segment).exists()]
 
 
@@ -111,3 +131,28 @@ def test_a_misspelt_parameter_is_told(environment):
     running.process.send_signal(signal.SIGINT)
     assert running.wait_end() == 0
     assert "parameter 'max_hand' is not known and has no effect" in running.text
+
+
+def test_lines_of_the_core_come_out_under_the_name_of_the_node(bench, capfd):
+    core = logging.getLogger('hand_perception.somewhere')
+    with forwarded_logs(bench.node.get_logger()):
+        core.debug('unheard')
+        core.info('for the operator')
+        core.warning('not as asked')
+        core.error('something is lost')
+    core.error('after the end')
+    told = capfd.readouterr().err
+    for level, text in (
+        ('INFO', 'for the operator'), ('WARN', 'not as asked'), ('ERROR', 'something is lost'),
+    ):  # fmt: skip
+        pattern = rf'\[{level}\] \[\d+\.\d+\] \[{bench.namespace[1:]}\.bench\]: {text}'
+        assert re.search(pattern, told)
+    assert 'unheard' not in told
+    assert not re.search(r'bench\]: after the end', told)
+
+
+def test_tuning_makes_threads_take_turns_quickly(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(sys, 'setswitchinterval', chosen.append)
+    tune_process()
+    assert chosen == [5e-4]
