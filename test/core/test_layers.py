@@ -43,7 +43,7 @@ import importlib, pkgutil, sys, threading
 class Blocker:
     BLOCKED = {
         'rclpy', 'launch', 'launch_ros', 'cv_bridge', 'std_msgs', 'sensor_msgs', 'geometry_msgs',
-        'torchvision', 'timm', 'scipy', 'smplx', 'rosbags', 'matplotlib',
+        'torchvision', 'timm', 'scipy', 'smplx', 'rosbags', 'matplotlib', 'safetensors',
     }
 
     def find_spec(self, name, path=None, target=None):
