@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from hand_perception.errors import WeightsError
+from hand_perception.models.hamer.checkpoint_records import TensorRecord
 from hand_perception.models.hamer.config_file import read_config_file
-from hand_perception.models.hamer.container import TensorRecord, read_container
+from hand_perception.models.hamer.container import read_container
 from hand_perception.models.hamer.files import CONFIG, HamerFiles
 from hand_perception.optional import require
 

@@ -5,6 +5,7 @@ A batch takes the smallest bucket that holds it; more hands than the largest buc
 turns. Where the memory of the device does not suffice the largest buckets are given up.
 """
 
+import functools
 import gc
 import logging
 from collections.abc import Sequence
@@ -136,7 +137,7 @@ class HamerEngine:
             return
         bucket = self._bucket_for(count)
         if bucket not in self._works:
-            self._works[bucket] = self._capture(lambda: self._work(bucket))
+            self._works[bucket] = self._capture(functools.partial(self._work, bucket))
         self._works[bucket]()
 
     def _work(self, count: int) -> None:

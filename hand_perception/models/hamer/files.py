@@ -28,6 +28,10 @@ WHERE_HAMER: Final = (
     'no licence of their own and were trained on research data) and set hamer_dir to its _DATA '
     'folder; see docs/hamer.md'
 )
+LICENCES: Final = (
+    'HaMeR: code MIT, weights without a licence of their own, trained on data for research; MANO: '
+    'non-commercial research only, not to be passed on, not even inside converted weights'
+)
 WHERE_MANO: Final = (
     'register at https://mano.is.tue.mpg.de, accept its licence (non-commercial research), '
     f'download the models and put {MANO} beside the checkpoint or set mano_dir to its folder'
@@ -88,7 +92,7 @@ def find_files(hamer_dir: str | Path) -> HamerFiles:
 
 def _find(folder: Path, name: str) -> Path | None:
     for place in _PLACES[name]:
-        candidate = folder / place / name
+        candidate = (folder / place / name).resolve()
         if candidate.is_file():
             return candidate
     return None

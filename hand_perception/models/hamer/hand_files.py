@@ -94,7 +94,9 @@ def hand_from_file(mano: str | Path, checkpoint: Path) -> HandArrays:
     """
     if not str(mano):
         raise WeightsError(
-            f'{checkpoint} carries no hand model and no MANO_RIGHT.pkl was found: {WHERE_MANO}'
+            f'{checkpoint} carries no hand model and no MANO_RIGHT.pkl was found: {WHERE_MANO}; '
+            'or keep the one that hamer.ckpt may carry: `hand_perception weights convert '
+            '--with-mano`, for your own use'
         )
     arrays = read_mano_file(mano)
     return _right_hand(

@@ -111,8 +111,8 @@ class HamerNetwork:
         files = find_files(hamer_dir)
         checkpoint = read_checkpoint(files)
         config = parse_config(checkpoint.config, source=checkpoint.config_source)
-        hand = load_hand(checkpoint, files, mano_dir=mano_dir, device=target)
         parts = build_parts(checkpoint, config, mean_params=files.mean_params)
+        hand = load_hand(checkpoint, files, mano_dir=mano_dir, device=target)
         head = FoldedManoHead(parts.mano_head, target)
         with torch.inference_mode():
             backbone = prepare_backbone(parts.backbone, precision, target, use_compile=use_compile)
