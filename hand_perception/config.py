@@ -130,7 +130,20 @@ class PipelineSettings(Settings):
     """What the pipeline needs to know, with ROS or without."""
 
     backend: str = _setting(
-        'landmarks', 'Back end that finds and reconstructs hands.', choices=('landmarks',)
+        'landmarks',
+        'Reconstructs hands: landmarks ships with the package, hamer needs your hamer_dir.',
+        choices=('landmarks', 'hamer'),
+    )
+    hamer_dir: str = _setting(
+        '', 'HaMeR: folder with your hamer.ckpt, model_config.yaml and mano_mean_params.npz.'
+    )
+    precision: str = _setting(
+        'auto',
+        'HaMeR: numbers of the backbone; auto takes bf16 where the device is fast at it.',
+        choices=('auto', 'fp32', 'bf16', 'fp16', 'int8'),
+    )
+    compile_backbone: bool = _setting(
+        False, 'HaMeR: run the backbone through torch.compile; starting takes minutes.'
     )
     device: str = _setting(
         'auto',
@@ -188,6 +201,27 @@ class PipelineSettings(Settings):
         minimum=0.05,
         maximum=60.0,
     )
+    landmark_interval_s: float = _setting(
+        0.0,
+        'HaMeR: time between looks of the landmark network at followed hands; between them hands '
+        'are followed by the keypoints of HaMeR itself. 0 looks at every image.',
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+    )
+    hold_shape_after: int = _setting(
+        30,
+        'HaMeR: confident images after which the mean shape of a hand is held, so that its size '
+        'stays; 0 takes the shape of each image.',
+        minimum=0,
+        maximum=10000,
+        live=True,
+    )
+    official_camera: bool = _setting(
+        False,
+        'HaMeR: place hands as the official demo does, to compare with it; distances are then '
+        'hundreds of times too large.',
+    )
     focal_ratio: float = _setting(
         1.0,
         'Focal length over the long image side for cameras without camera_info.',
@@ -207,6 +241,11 @@ class PerceptionSettings(PipelineSettings):
         'best_effort',
         'Reliability of the image, depth and camera_info subscriptions.',
         choices=('best_effort', 'reliable'),
+    )
+    box_source: str = _setting(
+        'detector',
+        'HaMeR: boxes of hands from the built-in detector, or from the topic boxes.',
+        choices=('detector', 'topic'),
     )
     use_depth: bool = _setting(
         False, 'Subscribe depth, aligned to the image, and take distances from it.'

@@ -5,12 +5,15 @@ Arrays in these records are not modified after construction.
 
 import enum
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hand_perception.errors import CameraError
+
+if TYPE_CHECKING:
+    from hand_perception.boxes import Box
 
 FloatArray = NDArray[np.float32]
 DoubleArray = NDArray[np.float64]
@@ -107,6 +110,7 @@ class Frame:
         frame_id: camera optical frame of the image.
         camera: intrinsics of this image, same size as ``image``.
         depth_m: (H, W) float32 aligned depth in metres, NaN where unknown; None without a sensor.
+        boxes: hands to reconstruct, from a detector of the user; None: find them.
     """
 
     image: ImageArray
@@ -115,6 +119,7 @@ class Frame:
     frame_id: str
     camera: Camera
     depth_m: FloatArray | None = None
+    boxes: 'tuple[Box, ...] | None' = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +175,23 @@ class ManoParameters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HamerDetails:
+    """What HaMeR said of a hand before it was placed in the true camera; true hand, not mirrored.
+
+    Attributes:
+        pred_cam: (3,) weak-perspective camera of the crop: s, tx, ty.
+        cam_t_full: (3,) translation in the official full-image camera.
+        focal_full_px: focal length of that camera.
+        rotations: (16, 3, 3) global orientation in the axes of the crop, and 15 joints.
+    """
+
+    pred_cam: FloatArray
+    cam_t_full: FloatArray
+    focal_full_px: float
+    rotations: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hand:
     """One tracked hand in one image; fields as in HandPose.msg.
 
@@ -192,6 +214,7 @@ class Hand:
         depth_source: where the distance comes from.
         depth_stddev_m: standard deviation of the distance.
         is_predicted: extrapolated to the stamp rather than measured in its image.
+        hamer: what only HaMeR knows; None with other back ends.
     """
 
     track_id: int
@@ -212,6 +235,7 @@ class Hand:
     depth_source: DepthSource
     depth_stddev_m: float
     is_predicted: bool = False
+    hamer: HamerDetails | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,8 +137,8 @@ def _matches(
     pairs: list[tuple[Track, HandLandmarks]] = []
     free = list(found)
     for track in lost:
-        size = hand_size_px(track.landmarks.keypoints_2d)
-        centre = track.landmarks.keypoints_2d.mean(0)
+        before = track.known_landmarks.keypoints_2d
+        size, centre = hand_size_px(before), before.mean(0)
         gaps = [float(np.linalg.norm(hand.keypoints_2d.mean(0) - centre)) for hand in free]
         if gaps and min(gaps) < 0.5 * size:
             pairs.append((track, free.pop(int(np.argmin(gaps)))))

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hand_perception import geometry
+from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import (
     Camera,
     DepthSource,
@@ -24,12 +25,13 @@ from hand_perception.datatypes import (
 )
 from hand_perception.models.hand_model import HandModel, load_hand_model
 from hand_perception.models.landmark_fit import HandFit, LandmarkFitter
+from hand_perception.pipeline.hands import make_hand
 from hand_perception.pipeline.lift import (
     monocular_depth,
     normalised_from_pixels,
-    project,
     scale_from_depth,
 )
+from hand_perception.pipeline.shape import ShapeMemory
 from hand_perception.pipeline.track import Track
 
 #: Reprojection error over hand size at which the confidence has fallen to 1/e.
@@ -54,6 +56,10 @@ class _Surface:
 class LandmarkReconstructor:
     """Fits the hand model to the landmarks of tracked hands."""
 
+    backend_name = 'landmarks'
+    device_name = 'cpu'
+    takes_boxes = False
+
     def __init__(self, model: HandModel, *, hand_scale: float) -> None:
         """Prepare the fit for a hand model at a size."""
         self.model = model
@@ -71,11 +77,11 @@ class LandmarkReconstructor:
         # On the CPU: the mesh of a hand is a thousand points, less than a copy to a GPU costs.
         return cls(load_hand_model(hand_model, mano_dir=mano_dir), hand_scale=hand_scale)
 
-    def with_hand_scale(self, hand_scale: float) -> 'LandmarkReconstructor':
-        """Return a reconstructor for another size that shares the hand model."""
-        if hand_scale == self._hand_scale:
+    def with_settings(self, settings: PipelineSettings) -> 'LandmarkReconstructor':
+        """Return a reconstructor with other live settings that shares the hand model."""
+        if settings.hand_scale == self._hand_scale:
             return self
-        return LandmarkReconstructor(self.model, hand_scale=hand_scale)
+        return LandmarkReconstructor(self.model, hand_scale=settings.hand_scale)
 
     def side_evidence(self, camera: Camera, hands: Sequence[HandLandmarks]) -> list[float]:
         """Say for each hand how much better a right hand fits its landmarks than a left one.
@@ -104,12 +110,17 @@ class LandmarkReconstructor:
         world = np.where(is_right[:, None, None], world, geometry.mirror_points(world))
         return self._fitter.fit(rays, world)
 
-    def __call__(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hand, ...]:
-        """Reconstruct all tracked hands of one image, in the order of the tracks."""
+    def __call__(
+        self, frame: Frame, tracks: Sequence[Track], shapes: ShapeMemory
+    ) -> tuple[Hand, ...]:
+        """Reconstruct all tracked hands of one image, in the order of the tracks.
+
+        Their size is a setting here: ``shapes`` is not used.
+        """
         if not tracks:
             return ()
         is_right = np.array([track.is_right for track in tracks])
-        fits = self._fit(frame.camera, [track.landmarks for track in tracks], is_right)
+        fits = self._fit(frame.camera, [track.known_landmarks for track in tracks], is_right)
         rotations = np.stack([fit.rotations for fit in fits])  # (N, 16, 3, 3)
         surface = self._pose(
             rotations, np.tile(self._fitter.betas, (len(fits), 1)), [fit.transl for fit in fits]
@@ -188,32 +199,18 @@ class LandmarkReconstructor:
                 geometry.mirror_points, (vertices, keypoints, transl)
             )
             axis_angle = geometry.mirror_axis_angle(axis_angle)
-        outline = project(camera, vertices)
-        distance, pinch, grasp = geometry.pinch_and_grasp(keypoints)
         agreement = float(np.exp(-((fit.reprojection / _REPROJECTION_SCALE) ** 2)))
-        return Hand(
-            track_id=track.track_id,
-            is_right=track.is_right,
-            handedness_score=track.handedness_score,
-            confidence=track.landmarks.presence * agreement,
-            bbox_xyxy=np.concatenate(
-                [np.nanmin(outline, 0), np.nanmax(outline, 0)], dtype=np.float32
-            ),
-            keypoints_3d=keypoints.astype(np.float32),
-            keypoints_2d=project(camera, keypoints).astype(np.float32),
-            keypoint_confidence=np.full(len(keypoints), np.nan, np.float32),
-            vertices=vertices.astype(np.float32),
-            wrist_rotation=geometry.wrist_rotation(axis_angle[0], is_right=track.is_right),
+        return make_hand(
+            camera,
+            track,
+            vertices=vertices,
+            keypoints=keypoints,
             parameters=ManoParameters(
                 global_orient=axis_angle[0],
                 hand_pose=axis_angle[1:].reshape(45),
                 betas=betas,
                 transl=transl,
             ),
-            flexion=geometry.flexion_angles(keypoints).astype(np.float32),
-            pinch_distance_m=distance,
-            pinch=pinch,
-            grasp=grasp,
-            depth_source=depth[0],
-            depth_stddev_m=depth[1],
+            confidence=track.known_landmarks.presence * agreement,
+            depth=depth,
         )

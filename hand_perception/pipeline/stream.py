@@ -1,19 +1,54 @@
 """One camera stream, image by image: the whole flow on one screen."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hand_perception.config import PipelineSettings
-from hand_perception.datatypes import Camera, Frame, FrameResult, Region
+from hand_perception.datatypes import Camera, Frame, FrameResult, Hand, HandLandmarks, Region
+from hand_perception.errors import ConfigError
+from hand_perception.models.hand_model import HandModel
 from hand_perception.models.landmarks.backend import LandmarkBackend
 from hand_perception.pipeline.detect import Observations, observe_hands
+from hand_perception.pipeline.given_boxes import tracks_from_boxes
 from hand_perception.pipeline.reconstruct import LandmarkReconstructor
-from hand_perception.pipeline.track import Track, continue_track, give_sides, start_track
+from hand_perception.pipeline.shape import ShapeMemory
+from hand_perception.pipeline.track import (
+    Track,
+    continue_track,
+    give_sides,
+    move_ahead,
+    start_track,
+    take_keypoints,
+)
 
 _LONG_AGO_NS = -(10**18)
+#: HaMeR's hands below this confidence are looked at by the landmark network in the next image.
+_DOUBT = 0.3
+
+
+class Reconstructor(Protocol):
+    """A back end: tracked hands of an image to metric hands."""
+
+    backend_name: str
+    device_name: str
+    takes_boxes: bool  #: works from boxes alone, without landmarks
+    model: HandModel
+
+    def __call__(
+        self, frame: Frame, tracks: Sequence[Track], shapes: ShapeMemory
+    ) -> tuple[Hand, ...]:
+        """Reconstruct the tracked hands of one image, in their order; some may be left out."""
+
+    def side_evidence(self, camera: Camera, hands: Sequence[HandLandmarks]) -> list[float]:
+        """Give log odds for a right hand for each hand."""
+
+    def with_settings(self, settings: PipelineSettings) -> 'Reconstructor':
+        """Return a reconstructor with other live settings."""
 
 
 @dataclass(slots=True)
@@ -28,6 +63,9 @@ class StreamState:
     last_stamp_ns: int | None = None
     last_search_ns: int = _LONG_AGO_NS
     last_tiles_ns: int = _LONG_AGO_NS
+    last_look_ns: int = _LONG_AGO_NS
+    is_doubtful: bool = False
+    shapes: ShapeMemory = field(default_factory=ShapeMemory)
 
     def reset(self) -> None:
         """Forget everything but the track ids already given."""
@@ -52,13 +90,11 @@ class _Stopwatch:
 class HandPipeline:
     """Images in, metric hands out. Stateless after load but for the live settings."""
 
-    backend_name = 'landmarks'
-
     def __init__(
         self,
         settings: PipelineSettings,
         backend: LandmarkBackend,
-        reconstructor: LandmarkReconstructor,
+        reconstructor: Reconstructor,
     ) -> None:
         """Join loaded parts; :meth:`load` makes them from settings."""
         self.settings = settings
@@ -74,15 +110,26 @@ class HandPipeline:
             WeightsError: a weight or hand model file is missing, corrupt or not safe to read.
             MissingPackageError: the hand model needs a package that is not installed.
         """
-        reconstructor = LandmarkReconstructor.load(
-            hand_model=settings.hand_model,
-            mano_dir=settings.mano_dir,
-            hand_scale=settings.hand_scale,
-        )
+        reconstructor: Reconstructor
+        if settings.backend == 'hamer':
+            from hand_perception.pipeline.hamer_reconstruct import HamerReconstructor
+
+            reconstructor = HamerReconstructor.load(settings)
+        else:
+            reconstructor = LandmarkReconstructor.load(
+                hand_model=settings.hand_model,
+                mano_dir=settings.mano_dir,
+                hand_scale=settings.hand_scale,
+            )
         backend = LandmarkBackend.load(device=settings.device, num_threads=settings.num_threads)
         pipeline = cls(settings, backend, reconstructor)
         pipeline._warm_up()
         return pipeline
+
+    @property
+    def backend_name(self) -> str:
+        """``landmarks`` or ``hamer``."""
+        return self._reconstructor.backend_name
 
     @property
     def faces_right(self) -> NDArray[np.uint32]:
@@ -102,6 +149,8 @@ class HandPipeline:
     @property
     def device_name(self) -> str:
         """Where the networks run."""
+        if self._reconstructor.takes_boxes:
+            return f'{self._reconstructor.device_name}, boxes on {self._backend.device}'
         return str(self._backend.device)
 
     def new_stream(self, *, next_track_id: int = 1) -> StreamState:
@@ -110,7 +159,7 @@ class HandPipeline:
 
     def replace_settings(self, settings: PipelineSettings) -> None:
         """Take over live settings between two images."""
-        self._reconstructor = self._reconstructor.with_hand_scale(settings.hand_scale)
+        self._reconstructor = self._reconstructor.with_settings(settings)
         self.settings = settings
 
     def step(self, state: StreamState, frame: Frame) -> FrameResult:
@@ -120,28 +169,33 @@ class HandPipeline:
             state: memory of the stream; changed.
             frame: an image with a stamp later than the last one's. A stamp that goes back, or
                 a gap longer than ``stream_gap_s``, starts a new run.
+
+        Raises:
+            ConfigError: the image has boxes and the back end cannot work with them.
         """
         watch = _Stopwatch()
         reset_reason = self._start_frame(state, frame)
-        observations = observe_hands(
-            self._backend,
-            frame,
-            state.tracks,
-            self.settings,
-            since_search_s=(frame.stamp_ns - state.last_search_ns) * 1e-9,
-            since_tiles_s=(frame.stamp_ns - state.last_tiles_ns) * 1e-9,
-        )
-        watch.lap('detect')
-        state.tracks = self._update_tracks(state, frame, observations)
+        num_searches = 0
+        if frame.boxes is not None:
+            state.tracks = self._take_boxes(state, frame)
+        elif self._may_move_ahead(state, frame):
+            state.tracks = tuple(move_ahead(track, frame.stamp_ns) for track in state.tracks)
+        else:
+            observations = self._look(state, frame)
+            num_searches = int(observations.searched) + int(observations.searched_tiles)
+            watch.lap('detect')
+            state.tracks = self._update_tracks(state, frame, observations)
         watch.lap('track')
-        hands = self._reconstructor(frame, state.tracks)
+        hands = self._reconstructor(frame, state.tracks, state.shapes)
+        if self._reconstructor.takes_boxes:
+            self._follow_reconstruction(state, frame, hands)
         watch.lap('reconstruct')
         return FrameResult(
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,
             hands=hands,
             reset_reason=reset_reason,
-            num_detections=int(observations.searched) + int(observations.searched_tiles),
+            num_detections=num_searches,
             stage_s=tuple(watch.stages),
         )
 
@@ -158,6 +212,63 @@ class HandPipeline:
             state.reset()
         state.last_stamp_ns = frame.stamp_ns
         return reason
+
+    def _look(self, state: StreamState, frame: Frame) -> Observations:
+        """Run the landmark network on the followed hands and, when due, search."""
+        state.last_look_ns = frame.stamp_ns
+        return observe_hands(
+            self._backend,
+            frame,
+            state.tracks,
+            self.settings,
+            since_search_s=(frame.stamp_ns - state.last_search_ns) * 1e-9,
+            since_tiles_s=(frame.stamp_ns - state.last_tiles_ns) * 1e-9,
+        )
+
+    def _take_boxes(self, state: StreamState, frame: Frame) -> tuple[Track, ...]:
+        if not self._reconstructor.takes_boxes:
+            raise ConfigError(
+                f'back end {self.backend_name!r} finds hands itself and takes no boxes; set '
+                "backend to 'hamer' or leave the boxes out"
+            )
+        tracks = tracks_from_boxes(
+            frame.boxes or (),
+            state.tracks,
+            stamp_ns=frame.stamp_ns,
+            next_track_id=state.next_track_id,
+        )
+        newest = max((track.track_id for track in tracks), default=0)
+        state.next_track_id = max(state.next_track_id, newest + 1)
+        return tuple(tracks)
+
+    def _may_move_ahead(self, state: StreamState, frame: Frame) -> bool:
+        """Whether all hands are followed well enough by HaMeR's own keypoints in this image."""
+        if not self._reconstructor.takes_boxes or state.is_doubtful:
+            return False
+        since_look_s = (frame.stamp_ns - state.last_look_ns) * 1e-9
+        since_search_s = (frame.stamp_ns - state.last_search_ns) * 1e-9
+        is_complete = len(state.tracks) == self.settings.max_hands
+        return (
+            bool(state.tracks)
+            and since_look_s < self.settings.landmark_interval_s
+            and (is_complete or since_search_s < self.settings.search_interval_s)
+        )
+
+    def _follow_reconstruction(
+        self, state: StreamState, frame: Frame, hands: Sequence[Hand]
+    ) -> None:
+        """Let tracks be where HaMeR saw their hands, unless landmarks are looked at anyway."""
+        by_track = {hand.track_id: hand for hand in hands}
+        state.is_doubtful = len(hands) < len(state.tracks) or any(
+            hand.confidence < _DOUBT for hand in hands
+        )
+        if frame.boxes is not None or self.settings.landmark_interval_s > 0:
+            state.tracks = tuple(
+                take_keypoints(track, by_track[track.track_id], frame.stamp_ns)
+                if track.track_id in by_track
+                else track
+                for track in state.tracks
+            )
 
     def _update_tracks(
         self, state: StreamState, frame: Frame, observations: Observations

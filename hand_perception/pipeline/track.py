@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from hand_perception.datatypes import HandLandmarks, Region
+from hand_perception.boxes import Box
+from hand_perception.datatypes import Hand, HandLandmarks, Region
 from hand_perception.models.landmarks.regions import region_from_keypoints
 
 #: One image may not outvote a short history: its log odds are limited to this.
@@ -29,7 +30,11 @@ class Track:
 
     Attributes:
         track_id: never reused within a run of the stream.
-        landmarks: of the newest image.
+        landmarks: of the newest image; None where nobody looked: a hand in a given box, before
+            its first reconstruction.
+        box: of the newest image, given by the user; None where hands are found by landmarks.
+        is_seen: the landmark network saw the hand in the newest image; otherwise the landmarks
+            are where HaMeR saw it last, moved ahead.
         stamp_ns: of the newest image.
         velocity_px_s: (x, y) of the region's centre, pixels per second.
         right_log_odds: vote over the track, above 0 for a right hand.
@@ -37,8 +42,10 @@ class Track:
     """
 
     track_id: int
-    landmarks: HandLandmarks
+    landmarks: HandLandmarks | None
     stamp_ns: int
+    box: Box | None = None
+    is_seen: bool = True
     velocity_px_s: tuple[float, float] = (0.0, 0.0)
     right_log_odds: float = 0.0
     is_right: bool = True
@@ -48,6 +55,26 @@ class Track:
         """0-1: how far the votes of the track agree with ``is_right``."""
         odds = self.right_log_odds if self.is_right else -self.right_log_odds
         return 1 / (1 + math.exp(-odds))
+
+    @property
+    def region(self) -> Region:
+        """Where the landmarks of the newest image lie.
+
+        Raises:
+            ValueError: nobody looked for landmarks.
+        """
+        return region_from_keypoints(self.known_landmarks.keypoints_2d)
+
+    @property
+    def known_landmarks(self) -> HandLandmarks:
+        """The landmarks of a hand that has some.
+
+        Raises:
+            ValueError: nobody looked for them.
+        """
+        if self.landmarks is None:
+            raise ValueError('a hand in a given box has no landmarks')
+        return self.landmarks
 
     @property
     def is_side_sure(self) -> bool:
@@ -82,7 +109,7 @@ def continue_track(
         side_evidence: log odds for a right hand from elsewhere, beside the network's own score.
     """
     seconds = max((stamp_ns - track.stamp_ns) * 1e-9, 1e-3)
-    old = region_from_keypoints(track.landmarks.keypoints_2d).center_px
+    old = track.region.center_px
     new = region_from_keypoints(landmarks.keypoints_2d).center_px
     log_odds = track.right_log_odds + _vote(landmarks.right_score) + side_evidence
     log_odds = min(max(log_odds, -_MAX_LOG_ODDS), _MAX_LOG_ODDS)
@@ -92,18 +119,55 @@ def continue_track(
         stamp_ns=stamp_ns,
         velocity_px_s=((new[0] - old[0]) / seconds, (new[1] - old[1]) / seconds),
         right_log_odds=log_odds,
+        is_seen=True,
     )
 
 
 def predicted_region(track: Track, stamp_ns: int) -> Region:
     """Say where the hand of a track should be looked for: constant image velocity."""
-    region = region_from_keypoints(track.landmarks.keypoints_2d)
-    seconds = max((stamp_ns - track.stamp_ns) * 1e-9, 0.0)
-    lead = np.multiply(track.velocity_px_s, seconds)
-    limit = _MAX_LEAD * region.size_px
-    lead *= min(1.0, limit / max(float(np.hypot(*lead)), 1e-9))
+    region = track.region
+    lead_x, lead_y = _lead_px(track, stamp_ns, region.size_px)
     x, y = region.center_px
-    return dataclasses.replace(region, center_px=(x + float(lead[0]), y + float(lead[1])))
+    return dataclasses.replace(region, center_px=(x + lead_x, y + lead_y))
+
+
+def move_ahead(track: Track, stamp_ns: int) -> Track:
+    """Move a hand that nobody looks at in a later image to where it should be."""
+    landmarks = track.known_landmarks
+    lead = _lead_px(track, stamp_ns, track.region.size_px)
+    moved = dataclasses.replace(landmarks, keypoints_2d=landmarks.keypoints_2d + lead)
+    return dataclasses.replace(track, landmarks=moved, is_seen=False)
+
+
+def take_keypoints(track: Track, hand: Hand, stamp_ns: int) -> Track:
+    """Let a track be where its hand was reconstructed, for images in which nobody looks."""
+    keypoints = hand.keypoints_2d.astype(np.float64)
+    before = track.landmarks
+    landmarks = HandLandmarks(
+        keypoints_2d=keypoints,
+        world_m=hand.keypoints_3d.astype(np.float64),
+        presence=hand.confidence if before is None else before.presence,
+        right_score=float(hand.is_right),
+        region=region_from_keypoints(keypoints),
+    )
+    velocity = track.velocity_px_s
+    if before is not None and not track.is_seen:
+        # Moved ahead: what the reconstruction adds to the prediction corrects the velocity.
+        seconds = max((stamp_ns - track.stamp_ns) * 1e-9, 1e-3)
+        missed = np.subtract(landmarks.region.center_px, track.region.center_px) / seconds
+        guessed = velocity if track.box is None else (0.0, 0.0)  # boxes are not moved ahead
+        velocity = (guessed[0] + float(missed[0]), guessed[1] + float(missed[1]))
+    return dataclasses.replace(
+        track, landmarks=landmarks, stamp_ns=stamp_ns, velocity_px_s=velocity
+    )
+
+
+def _lead_px(track: Track, stamp_ns: int, size_px: float) -> tuple[float, float]:
+    """Say how far a hand of a size should have moved since it was seen, within limits."""
+    seconds = max((stamp_ns - track.stamp_ns) * 1e-9, 0.0)
+    x, y = np.multiply(track.velocity_px_s, seconds)
+    share = min(1.0, _MAX_LEAD * size_px / max(float(np.hypot(x, y)), 1e-9))
+    return float(x) * share, float(y) * share
 
 
 def give_sides(tracks: Iterable[Track], *, one_hand_per_side: bool) -> list[Track]:

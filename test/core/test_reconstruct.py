@@ -13,6 +13,7 @@ from hand_perception.models.hand_model import load_hand_model
 from hand_perception.models.landmark_fit import NETWORK_LANDMARKS
 from hand_perception.pipeline.lift import project
 from hand_perception.pipeline.reconstruct import LandmarkReconstructor
+from hand_perception.pipeline.shape import ShapeMemory
 from hand_perception.pipeline.track import start_track
 
 DISTORTED = dataclasses.replace(
@@ -70,7 +71,7 @@ def seen(camera, keypoints, *, is_right=True):
 def reconstruct(reconstructor, keypoints, *, is_right=True, camera=CAMERA, depth_m=None):
     shown = dataclasses.replace(frame(0.0, depth_m=depth_m), camera=camera)
     track = start_track(7, seen(camera, keypoints, is_right=is_right), 0)
-    (hand,) = reconstructor(shown, [track.with_side(is_right)])
+    (hand,) = reconstructor(shown, [track.with_side(is_right)], ShapeMemory())
     return hand
 
 
@@ -211,7 +212,7 @@ def test_the_fit_of_a_fist_tells_its_side(model, reconstructor, is_right):
 
 
 def test_no_hands_are_no_work(reconstructor):
-    assert reconstructor(frame(0.0), []) == ()
+    assert reconstructor(frame(0.0), [], ShapeMemory()) == ()
     assert reconstructor.side_evidence(CAMERA, []) == []
 
 
@@ -219,6 +220,6 @@ def test_hands_of_one_image_do_not_change_each_other(model, reconstructor):
     _, keypoints = true_right_hand(model)
     first = start_track(1, seen(CAMERA, keypoints), 0)
     second = start_track(2, seen(CAMERA, geometry.mirror_points(keypoints), is_right=False), 0)
-    together = reconstructor(frame(0.0), [second, first])
-    alone = reconstructor(frame(0.0), [first])
+    together = reconstructor(frame(0.0), [second, first], ShapeMemory())
+    alone = reconstructor(frame(0.0), [first], ShapeMemory())
     np.testing.assert_allclose(together[1].keypoints_3d, alone[0].keypoints_3d, atol=1e-6)  # m

@@ -13,20 +13,21 @@ from hand_perception.pipeline.stream import HandPipeline, StreamState
 class TrackReporter:
     """Stands in for the pose fit: reports the tracks as hands."""
 
+    takes_boxes = False
     evidence = 0.0
 
     def __init__(self):
         self.asked = []  # hands per image whose side was asked for
 
-    def __call__(self, image_frame, tracks):
+    def __call__(self, image_frame, tracks, shapes):
         return tuple(tracks)
 
     def side_evidence(self, camera, hands):
         self.asked.append(len(hands))
         return [self.evidence] * len(hands)
 
-    def with_hand_scale(self, hand_scale):
-        self.hand_scale = hand_scale
+    def with_settings(self, settings):
+        self.hand_scale = settings.hand_scale
         return self
 
 
@@ -156,7 +157,8 @@ def test_reset_equals_new_but_for_the_track_ids_given():
     run(pipeline, state, [0.0, 0.033])
     given = state.next_track_id
     state.reset()
-    assert state == StreamState(next_track_id=given)
+    assert (state.tracks, state.last_stamp_ns, len(state.shapes)) == ((), None, 0)
+    assert state.next_track_id == given
 
 
 def test_the_fit_of_both_sides_is_asked_until_the_side_is_sure():
@@ -202,4 +204,7 @@ def test_memory_stays_bounded_over_ten_thousand_images():
         'last_stamp_ns',
         'last_search_ns',
         'last_tiles_ns',
+        'last_look_ns',
+        'is_doubtful',
+        'shapes',
     }  # fmt: skip - nothing else may grow

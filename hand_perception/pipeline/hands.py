@@ -1,0 +1,62 @@
+"""What every back end's hands have in common: from a placed mesh to the published record."""
+
+import numpy as np
+
+from hand_perception import geometry
+from hand_perception.datatypes import (
+    Camera,
+    DepthSource,
+    DoubleArray,
+    HamerDetails,
+    Hand,
+    ManoParameters,
+)
+from hand_perception.pipeline.lift import project
+from hand_perception.pipeline.track import Track
+
+
+def make_hand(
+    camera: Camera,
+    track: Track,
+    *,
+    vertices: DoubleArray,
+    keypoints: DoubleArray,
+    parameters: ManoParameters,
+    confidence: float,
+    depth: tuple[DepthSource, float],
+    hamer: HamerDetails | None = None,
+) -> Hand:
+    """Measure a reconstructed hand.
+
+    Args:
+        camera: of the image.
+        track: whose hand it is.
+        vertices: (V, 3) metres, camera optical frame, of the true (left or right) hand.
+        keypoints: (21, 3) the same.
+        parameters: of the true hand.
+        confidence: 0-1.
+        depth: where its distance comes from, and the standard deviation in metres.
+        hamer: what only HaMeR knows.
+    """
+    outline = project(camera, vertices)
+    distance, pinch, grasp = geometry.pinch_and_grasp(keypoints)
+    return Hand(
+        track_id=track.track_id,
+        is_right=track.is_right,
+        handedness_score=track.handedness_score,
+        confidence=confidence,
+        bbox_xyxy=np.concatenate([np.nanmin(outline, 0), np.nanmax(outline, 0)], dtype=np.float32),
+        keypoints_3d=keypoints.astype(np.float32),
+        keypoints_2d=project(camera, keypoints).astype(np.float32),
+        keypoint_confidence=np.full(len(keypoints), np.nan, np.float32),
+        vertices=vertices.astype(np.float32),
+        wrist_rotation=geometry.wrist_rotation(parameters.global_orient, is_right=track.is_right),
+        parameters=parameters,
+        flexion=geometry.flexion_angles(keypoints).astype(np.float32),
+        pinch_distance_m=distance,
+        pinch=pinch,
+        grasp=grasp,
+        depth_source=depth[0],
+        depth_stddev_m=depth[1],
+        hamer=hamer,
+    )
