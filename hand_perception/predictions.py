@@ -70,6 +70,12 @@ class NpzPredictions(AbstractContextManager['NpzPredictions']):
         yield 'hand_pose', np.float32, (45,), [p.hand_pose for p in parameters]
         yield 'betas', np.float32, (10,), [p.betas for p in parameters]
         yield 'transl', np.float32, (3,), [p.transl for p in parameters]
+        details = [hand.hamer for hand in hands if hand.hamer is not None]
+        if hands and len(details) == len(hands):
+            yield 'pred_cam', np.float32, (3,), [d.pred_cam for d in details]
+            yield 'cam_t_full', np.float32, (3,), [d.cam_t_full for d in details]
+            yield 'focal_full_px', np.float32, (), [d.focal_full_px for d in details]
+            yield 'rotmats', np.float32, (16, 3, 3), [d.rotations for d in details]
 
 
 class JsonLinesPredictions(AbstractContextManager['JsonLinesPredictions']):

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import itertools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 import cv2
 from tqdm import tqdm
 
+from hand_perception.boxes import Box, check_boxes, read_boxes
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Camera, Frame, FrameResult, ImageArray
 from hand_perception.errors import ConfigError, SourceError
@@ -51,18 +52,23 @@ def add_parser(commands: Any) -> None:
         '--focal-px', type=float, default=0.0, metavar='PX', help='focal length of the camera'
     )
     parser.add_argument(
+        '--boxes', type=Path, metavar='FILE',
+        help='hands to reconstruct, as JSON (docs/predict.md); needs --backend hamer',
+    )  # fmt: skip
+    parser.add_argument(
         '--sequence', action='store_true', help='folders hold the images of a video, in order'
     )
     settings = parser.add_argument_group('settings')
     for setting in PipelineSettings.settings():
         flag = '--' + setting.name.replace('_', '-')
         text = f'{setting.sentence} Allowed: {setting.allowed}.'.replace('%', '%%')
+        flags = [flag, '--mano'] if setting.name == 'mano_dir' else [flag]
         if setting.kind is bool:
             settings.add_argument(
                 flag, action=argparse.BooleanOptionalAction, default=setting.default, help=text
             )
         else:
-            settings.add_argument(flag, type=setting.kind, default=setting.default, help=text)
+            settings.add_argument(*flags, type=setting.kind, default=setting.default, help=text)
     parser.set_defaults(run=run)
 
 
@@ -89,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
     settings = PipelineSettings(
         **{s.name: getattr(options, s.name) for s in PipelineSettings.settings()}
     )
+    given = None if options.boxes is None else GivenBoxes(read_boxes(options.boxes))
     sources = [open_source(name) for name in options.inputs]
     pipeline = HandPipeline.load(settings)
     counts = _Counts()
@@ -110,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
         for source in sources:
             overlays = _Overlays(options.overlay, source, written)
             with contextlib.closing(source), overlays:
-                for image, result in _predict(pipeline, source, options, counts):
+                for image, result in _predict(pipeline, source, options, given, counts):
                     bar.update()
                     frame_name = _frame_name(source, image.item)
                     if predictions is not None:
@@ -118,11 +125,40 @@ def run(options: argparse.Namespace) -> int:
                     if options.overlay is not None:
                         drawn = draw_overlay(image.frame, result, pipeline.faces_right)
                         overlays.write(image.item, drawn)
+    if given is not None and (text := given.unused_text()):
+        print(f'hand_perception predict: {options.boxes}: {text}', file=sys.stderr)
     print(
         f'{counts.images} images, {counts.images_with_hands} with hands, {counts.hands} hands'
         + f'; {counts.unreadable} inputs could not be read to their end' * bool(counts.unreadable)
     )
     return int(counts.unreadable > 0)
+
+
+class GivenBoxes:
+    """Boxes by the name of their image, and which of them were asked for."""
+
+    def __init__(self, boxes: Mapping[str, tuple[Box, ...]]) -> None:
+        """Take the content of a file of boxes."""
+        self._boxes = boxes
+        self._unused = set(boxes)
+
+    def of(self, name: str, image: ImageArray) -> tuple[Box, ...]:
+        """Give the boxes of an image; an image without an entry has no hands.
+
+        Raises:
+            BoxError: a box that no hand in this image has.
+        """
+        boxes = self._boxes.get(name, ())
+        check_boxes(boxes, image_size=(image.shape[1], image.shape[0]), name=f'{name}, box')
+        self._unused.discard(name)
+        return boxes
+
+    def unused_text(self) -> str:
+        """Say which names no image had; empty when all were used."""
+        if not self._unused:
+            return ''
+        shown = ', '.join(sorted(self._unused)[:3])
+        return f'{len(self._unused)} names match no image ({shown}); names are those of --out'
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +168,11 @@ class _Image:
 
 
 def _predict(
-    pipeline: HandPipeline, source: VideoSource, options: argparse.Namespace, counts: _Counts
+    pipeline: HandPipeline,
+    source: VideoSource,
+    options: argparse.Namespace,
+    given: GivenBoxes | None,
+    counts: _Counts,
 ) -> Iterator[tuple[_Image, FrameResult]]:
     """Run the pipeline over one source; one that breaks off is told, the next follows."""
     is_stream = isinstance(source, VideoFile) or options.sequence
@@ -146,6 +186,7 @@ def _predict(
             stamp_ns=round(item.time_s * 1e9),
             frame_id=source.name,
             camera=_camera(source, item.image_bgr, options),
+            boxes=None if given is None else given.of(_frame_name(source, item), item.image_bgr),
         )
         result = pipeline.step(state, frame)
         counts.images += 1
@@ -175,7 +216,7 @@ def _camera(source: VideoSource, image: ImageArray, options: argparse.Namespace)
 
 
 def _frame_name(source: VideoSource, item: VideoFrame) -> str:
-    return f'{source.name}#{item.index}' if isinstance(source, VideoFile) else item.name
+    return f'{Path(source.name).name}#{item.index}' if isinstance(source, VideoFile) else item.name
 
 
 class _Overlays:

@@ -145,7 +145,7 @@ class HamerReconstructor:
             for i in range(len(kept))
         ]
         if self._settings.official_camera:
-            return self._in_official_camera(image_size, kept, hands, confidence, details)
+            return self._in_official_camera(image_size, kept, hands, pixels, confidence, details)
         betas = shapes.step(
             [track.track_id for track in kept],
             hands.betas.astype(np.float64),
@@ -229,10 +229,15 @@ class HamerReconstructor:
         image_size: tuple[int, int],
         tracks: Sequence[Track],
         hands: CropHands,
+        pixels: DoubleArray,
         confidence: Sequence[float],
         details: Sequence[HamerDetails],
     ) -> tuple[Hand, ...]:
-        """Place the hands as the official demo does: default focal length, shapes as they came."""
+        """Place the hands as the official demo does: default focal length, shapes as they came.
+
+        The 2D keypoints are those of the crop, as official evaluations use them; the full-image
+        camera projects the same hand some pixels beside them.
+        """
         width, height = image_size
         made = []
         for i, (track, detail) in enumerate(zip(tracks, details, strict=True)):
@@ -244,20 +249,19 @@ class HamerReconstructor:
             keypoints = hands.keypoints[i] + moved
             if not keypoints[:, 2].min() > 0:
                 continue  # a camera scale of 0 or less: behind the camera
-            made.append(
-                make_hand(
-                    camera,
-                    track,
-                    vertices=hands.vertices[i] + moved,
-                    keypoints=keypoints,
-                    parameters=_parameters(
-                        hands.rotations[i, 0], hands.rotations[i], hands.betas[i], moved
-                    ),
-                    confidence=confidence[i],
-                    depth=monocular_depth(camera, float(keypoints[0, 2])),
-                    hamer=detail,
-                )
+            hand = make_hand(
+                camera,
+                track,
+                vertices=hands.vertices[i] + moved,
+                keypoints=keypoints,
+                parameters=_parameters(
+                    hands.rotations[i, 0], hands.rotations[i], hands.betas[i], moved
+                ),
+                confidence=confidence[i],
+                depth=monocular_depth(camera, float(keypoints[0, 2])),
+                hamer=detail,
             )
+            made.append(dataclasses.replace(hand, keypoints_2d=pixels[i].astype(np.float32)))
         return tuple(made)
 
     def _pose(

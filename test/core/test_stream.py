@@ -1,6 +1,7 @@
 """The flow of one stream: identity, searches, resets and bounded memory."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -208,3 +209,54 @@ def test_memory_stays_bounded_over_ten_thousand_images():
         'is_doubtful',
         'shapes',
     }  # fmt: skip - nothing else may grow
+
+
+class KeypointReporter(TrackReporter):
+    """Stands in for HaMeR: sees every hand five pixels to the right of where it was looked for."""
+
+    takes_boxes = True
+
+    def __call__(self, image_frame, tracks, shapes):
+        return tuple(
+            SimpleNamespace(
+                track_id=track.track_id,
+                is_right=track.is_right,
+                confidence=self.confidence,
+                keypoints_2d=track.known_landmarks.keypoints_2d + (5.0, 0.0),
+                keypoints_3d=np.zeros((21, 3)),
+                seen_at=track.known_landmarks.keypoints_2d.mean(0),
+            )
+            for track in tracks
+        )
+
+    confidence = 0.9
+
+
+def followed_pipeline(**settings):
+    backend = ScriptedBackend([landmarks(**RIGHT), landmarks(**LEFT)])
+    settings = PipelineSettings(landmark_interval_s=0.2, **settings)
+    return HandPipeline(settings, backend, KeypointReporter()), backend
+
+
+def test_between_looks_hands_are_followed_by_the_keypoints_of_the_reconstruction():
+    pipeline, backend = followed_pipeline()
+    results = run(pipeline, pipeline.new_stream(), np.arange(7) / 30)
+    # The image at 0.2 s is looked at again: four looks at first, two then.
+    assert backend.looks == 4 + 2
+    assert {tuple(ids(result)) for result in results} == {tuple(ids(results[0]))}
+    x = [result.hands[0].seen_at[0] for result in results[:6]]
+    assert (np.diff(x) > 0).all()  # it goes where the reconstruction says the hand is
+
+
+def test_a_doubtful_hand_is_looked_at_in_the_next_image():
+    pipeline, backend = followed_pipeline()
+    pipeline._reconstructor.confidence = 0.1
+    run(pipeline, pipeline.new_stream(), np.arange(4) / 30)
+    assert backend.looks == 4 + 3 * 2
+
+
+def test_a_hand_that_is_still_wanted_is_searched_for_at_its_interval_all_the_same():
+    pipeline, backend = followed_pipeline(search_interval_s=0.1, max_hands=3,
+                                          one_hand_per_side=False)  # fmt: skip
+    run(pipeline, pipeline.new_stream(), np.arange(10) / 30)
+    assert 3 <= len(backend.searches) <= 4
