@@ -77,7 +77,6 @@ class HamerReconstructor:
         # Held shapes pose the hand again: some microseconds on the CPU, less than a way to a GPU.
         skinning = LinearBlendSkinning(arrays, device='cpu')
         self.model = HandModel(name='mano', arrays=arrays, skinning=skinning, device='cpu')
-        self.device_name = f'{network.device} {network.precision}'
         self._engine = engine
         self._network = network
         self._settings = settings
@@ -101,6 +100,11 @@ class HamerReconstructor:
         engine = HamerEngine(network)
         engine.warm_up()
         return cls(engine, network, settings)
+
+    @property
+    def device_name(self) -> str:
+        """Device and precision of the network, and what its memory limits."""
+        return self._engine.device_name
 
     def with_settings(self, settings: PipelineSettings) -> 'HamerReconstructor':
         """Return a reconstructor with other live settings that shares the network."""

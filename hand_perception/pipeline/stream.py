@@ -35,9 +35,12 @@ class Reconstructor(Protocol):
     """A back end: tracked hands of an image to metric hands."""
 
     backend_name: str
-    device_name: str
     takes_boxes: bool  #: works from boxes alone, without landmarks
     model: HandModel
+
+    @property
+    def device_name(self) -> str:
+        """Where the networks run, and how."""
 
     def __call__(
         self, frame: Frame, tracks: Sequence[Track], shapes: ShapeMemory

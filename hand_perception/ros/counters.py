@@ -25,6 +25,7 @@ class DropCause(enum.Enum):
     BAD_IMAGE = 'bad image'
     WAITING_FOR_CAMERA = 'waiting for camera_info'
     DISABLED = 'disabled'
+    NO_BOXES = 'no boxes came'
     ERROR = 'error while processing'
 
 
@@ -86,10 +87,10 @@ class Statistics:
             self.received += 1
             self._last_received_s = time.monotonic()
 
-    def add_drop(self, cause: DropCause) -> None:
-        """Count an image that is not processed."""
+    def add_drop(self, cause: DropCause, count: int = 1) -> None:
+        """Count images that are not processed."""
         with self._lock:
-            self._drops[cause] += 1
+            self._drops[cause] += count
 
     def add_error(self, text: str) -> None:
         """Count something that went wrong and remember what it was."""

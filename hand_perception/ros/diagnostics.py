@@ -20,6 +20,11 @@ _DROP_LEVELS: Final = {
     DropCause.BAD_IMAGE: DiagnosticStatus.WARN,
     DropCause.ERROR: DiagnosticStatus.ERROR,
 }
+_NO_BOXES: Final = (
+    '{count} images dropped, none processed: no boxes came for them; publish '
+    'hand_perception/HandBoxArray with the header of each image on the topic boxes, or set '
+    'box_source to detector'
+)
 
 
 def make_diagnostics(
@@ -61,6 +66,9 @@ def _problems(snapshot: Snapshot) -> list[tuple[bytes, str]]:
         for cause, count in snapshot.new_drops.items()
         if cause in _DROP_LEVELS
     ]
+    if not snapshot.rate_out_hz and (count := snapshot.new_drops.get(DropCause.NO_BOXES)):
+        # Some without are normal: a detector of the user that is slower than the camera.
+        found.append((DiagnosticStatus.WARN, _NO_BOXES.format(count=count)))
     if snapshot.since_error_s < RECENT_S:
         found.append((DiagnosticStatus.WARN, snapshot.last_error))
     return found

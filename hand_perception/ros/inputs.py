@@ -4,9 +4,11 @@ import logging
 import time
 from typing import Final
 
+from hand_perception.boxes import Box
 from hand_perception.config import PerceptionSettings
 from hand_perception.datatypes import FloatArray, Frame, ImageArray
 from hand_perception.errors import ImageError
+from hand_perception.ros.boxes import ImageWithBoxes, usable_boxes
 from hand_perception.ros.camera import CameraTable
 from hand_perception.ros.cdr import read_compressed_image, read_image
 from hand_perception.ros.counters import DropCause, Statistics
@@ -43,26 +45,26 @@ class FrameReader:
         self._logged: dict[str, float] = {}
 
     def read(
-        self, wire: bytes, settings: PerceptionSettings, *, now_ns: int | None
+        self, item: ImageWithBoxes, settings: PerceptionSettings, *, now_ns: int | None
     ) -> Frame | DropCause:
         """Make a frame of an image message; the pixels of raw rgb8 and bgr8 are not copied.
 
         Args:
-            wire: serialised sensor_msgs/Image or CompressedImage.
+            item: serialised sensor_msgs/Image or CompressedImage, and its boxes.
             settings: as they are now.
             now_ns: the node's clock; None while simulated time has not started.
         """
         try:
-            return self._read(wire, settings, now_ns)
+            return self._read(item, settings, now_ns)
         except ImageError as error:
             self._complain('bad image', str(error))
             return DropCause.BAD_IMAGE
 
     def _read(
-        self, wire: bytes, settings: PerceptionSettings, now_ns: int | None
+        self, item: ImageWithBoxes, settings: PerceptionSettings, now_ns: int | None
     ) -> Frame | DropCause:
         is_compressed = settings.image_transport == 'compressed'
-        packet = read_compressed_image(wire) if is_compressed else read_image(wire)
+        packet = read_compressed_image(item.wire) if is_compressed else read_image(item.wire)
         stamp_ns = packet.stamp_ns
         order = self._order.check(stamp_ns)
         if order is StampOrder.STILL:
@@ -99,6 +101,7 @@ class FrameReader:
             frame_id=packet.frame_id,
             camera=match.camera,
             depth_m=self._find_depth(stamp_ns, width, height),
+            boxes=self._take_boxes(item, (width, height), settings.max_hands),
         )
 
     def _find_depth(self, stamp_ns: int, width: int, height: int) -> FloatArray | None:
@@ -110,6 +113,17 @@ class FrameReader:
         except ImageError as error:
             self._complain('depth', f'depth is not used: {error}')
             return None
+
+    def _take_boxes(
+        self, item: ImageWithBoxes, image_size: tuple[int, int], max_hands: int
+    ) -> tuple[Box, ...] | None:
+        """Give the good boxes and tell of the others; None where hands are searched."""
+        if item.boxes is None:
+            return None
+        boxes, problems = usable_boxes(item.boxes, image_size=image_size, max_hands=max_hands)
+        for problem in problems:
+            self._complain('boxes', f'boxes: {problem}')
+        return boxes
 
     def _note_camera(self, frame_id: str, problem: str, *, is_assumed: bool) -> None:
         self.frame_id = frame_id

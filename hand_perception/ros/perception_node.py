@@ -1,5 +1,6 @@
 """The node ``perception``: camera images in, hands out."""
 
+import concurrent.futures
 import sys
 import time
 from collections.abc import Callable
@@ -12,13 +13,16 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from hand_perception.config import PerceptionSettings
-from hand_perception.errors import ImageError
+from hand_perception.errors import BoxError, ImageError
+from hand_perception.msg import HandBoxArray
 from hand_perception.pipeline.stream import HandPipeline
 from hand_perception.ros import qos
+from hand_perception.ros.boxes import BoxMatcher, ImageWithBoxes, check_box_source
 from hand_perception.ros.camera import CameraTable
+from hand_perception.ros.cdr import read_stamp_ns
 from hand_perception.ros.counters import DropCause, Statistics
 from hand_perception.ros.depth import DepthBuffer
 from hand_perception.ros.diagnostics import STALE_INPUT_S, make_diagnostics
@@ -31,6 +35,8 @@ from hand_perception.ros.worker import NewestItemWorker
 _DIAGNOSTICS_PERIOD_S: Final = 1.0
 #: A quality of service that did not fit is part of the status for this long after it was seen.
 _QOS_PROBLEM_S: Final = 60.0
+#: A service waits this long for the image that is being processed.
+_RESET_TIMEOUT_S: Final = 10.0
 #: Start of the part of a serialised CameraInfo that does not change from image to image: what
 #: follows the 4-byte encapsulation header and the 8-byte stamp.
 _AFTER_STAMP: Final = 12
@@ -60,7 +66,7 @@ class PerceptionNode(Node):
         )
         self._logs = forwarded_logs(self.get_logger())
         self._logs.__enter__()
-        self._worker: NewestItemWorker[bytes] | None = None
+        self._worker: NewestItemWorker[ImageWithBoxes] | None = None
         try:
             self._start(load_pipeline)
         except BaseException:
@@ -74,6 +80,7 @@ class PerceptionNode(Node):
         settings = self._settings = self._parameters_of_node.settings
         for name in self._parameters_of_node.unknown_names:
             self.get_logger().warning(f'parameter {name!r} is not known and has no effect')
+        check_box_source(settings)
         self._statistics = Statistics()
         self._qos_problems: dict[str, float] = {}
         self._is_enabled = settings.start_enabled
@@ -82,12 +89,14 @@ class PerceptionNode(Node):
         self._pipeline_settings = settings
         self._state = self._pipeline.new_stream()
         self._stream_key: tuple[object, ...] = ()
+        # Boxes that are given are hands as they are: any number of a side.
+        is_one_per_side = settings.one_hand_per_side and settings.box_source == 'detector'
         self._outputs = ResultPublisher(
             self,
             faces_right=self._pipeline.faces_right,
             backend=self._pipeline.backend_name,
             hand_model=self._pipeline.hand_model_name,
-            hands_per_side=1 if settings.one_hand_per_side else settings.max_hands,
+            hands_per_side=1 if is_one_per_side else settings.max_hands,
             statistics=self._statistics,
             report_qos=self._report_qos,
         )
@@ -98,6 +107,7 @@ class PerceptionNode(Node):
         self._worker.start()
         self._listen(settings)
         self.create_service(SetBool, '~/enable', self._enable)
+        self.create_service(Trigger, '~/reset_shapes', self._reset_shapes)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
         self.get_logger().info(
@@ -115,7 +125,7 @@ class PerceptionNode(Node):
         self.destroy_node()
 
     def _listen(self, settings: PerceptionSettings) -> None:
-        """Subscribe images, camera_info and depth; all as bytes, read where they are needed."""
+        """Subscribe images and what belongs to them; all as bytes, read where they are needed."""
         is_compressed = settings.image_transport == 'compressed'
         topic = 'image/compressed' if is_compressed else 'image'
         kind = CompressedImage if is_compressed else Image
@@ -127,13 +137,16 @@ class PerceptionNode(Node):
             focal_ratio=settings.focal_ratio,
         )
         self._depth = DepthBuffer() if settings.use_depth else None
+        self._boxes = BoxMatcher() if settings.box_source == 'topic' else None
         self._reader = FrameReader(self._cameras, self._depth, self._statistics)
         self._last_camera_info = b''
         # camera_info first: the first image then finds it.
         self._subscribe(CameraInfo, 'camera_info', self._take_camera_info, self._input_qos)
+        few = QoSProfile(depth=5, reliability=self._input_qos.reliability)
         if self._depth is not None:
-            depth_qos = QoSProfile(depth=5, reliability=self._input_qos.reliability)
-            self._subscribe(Image, 'depth', self._take_depth, depth_qos)
+            self._subscribe(Image, 'depth', self._take_depth, few)
+        if self._boxes is not None:
+            self._subscribe(HandBoxArray, 'boxes', self._take_boxes, few)
         self._subscribe(kind, topic, self._take_image, self._input_qos)
 
     def _subscribe(
@@ -148,8 +161,38 @@ class PerceptionNode(Node):
         self._statistics.add_received()
         if not self._is_enabled:
             self._statistics.add_drop(DropCause.DISABLED)
-        elif self._worker is not None and self._worker.submit(wire):
+        elif self._boxes is None:
+            self._submit(ImageWithBoxes(wire))
+        else:
+            self._hold_image(self._boxes, wire)
+
+    def _submit(self, item: ImageWithBoxes | None) -> None:
+        if item is not None and self._worker is not None and self._worker.submit(item):
             self._statistics.add_drop(DropCause.OVERWRITTEN)
+
+    def _hold_image(self, matcher: BoxMatcher, wire: bytes) -> None:
+        """Keep an image until its boxes come."""
+        try:
+            item, given_up, problem = matcher.add_image(read_stamp_ns(wire), wire)
+        except ImageError as error:
+            self._statistics.add_drop(DropCause.BAD_IMAGE)
+            self._statistics.add_error(str(error))
+            return
+        self._statistics.add_drop(DropCause.NO_BOXES, given_up)
+        if problem:
+            self._statistics.add_error(f'boxes: {problem}')
+        self._submit(item)
+
+    def _take_boxes(self, wire: bytes) -> None:
+        if self._boxes is None or not self._is_enabled:
+            return
+        try:
+            item, given_up = self._boxes.add_boxes(deserialize_message(wire, HandBoxArray))
+        except BoxError as error:
+            self._statistics.add_error(f'boxes: {error}')
+            return
+        self._statistics.add_drop(DropCause.NO_BOXES, given_up)
+        self._submit(item)
 
     def _take_camera_info(self, wire: bytes) -> None:
         """Look at a camera_info only when it differs from the last in more than its stamp."""
@@ -172,7 +215,27 @@ class PerceptionNode(Node):
         response.success = True
         response.message = 'enabled' if request.data else 'disabled'
         if not request.data and self._worker is not None:
-            self._worker.submit(b'')  # the worker alone publishes results: it clears the markers
+            if self._boxes is not None:
+                self._statistics.add_drop(DropCause.DISABLED, self._boxes.clear())
+            self._worker.call(self._outputs.clear_markers)  # the worker alone publishes results
+        return response
+
+    def _reset_shapes(self, request: Any, response: Any) -> Any:
+        """Have the worker, which alone touches the stream, forget the shapes of all hands."""
+        if self._settings.backend != 'hamer':
+            response.success = True
+            response.message = f'the back end {self._pipeline.backend_name} holds no shapes'
+        elif self._worker is not None:
+            forgotten = self._worker.call(self._forget_shapes)
+            concurrent.futures.wait([forgotten], _RESET_TIMEOUT_S)
+            response.success = forgotten.done()
+            if forgotten.done():
+                response.message = f'shapes of {forgotten.result()} hands forgotten'
+            else:
+                response.message = (
+                    f'the image at work takes longer than {_RESET_TIMEOUT_S:g} s; shapes are '
+                    'forgotten right after it'
+                )
         return response
 
     def _take_settings(self, settings: PerceptionSettings) -> None:
@@ -205,6 +268,7 @@ class PerceptionNode(Node):
             hardware_id=self._reader.frame_id,
             facts={
                 'back end': self._pipeline.backend_name,
+                'box source': self._settings.box_source,
                 'device': self._pipeline.device_name,
                 'hand model': self._pipeline.hand_model_name,
                 'camera': self._reader.camera_text,
@@ -218,15 +282,15 @@ class PerceptionNode(Node):
 
     # What the worker's thread does.
 
-    def _process(self, wire: bytes) -> None:
-        if not self._is_enabled or not wire:
-            self._outputs.clear_markers()
+    def _process(self, item: ImageWithBoxes) -> None:
+        if not self._is_enabled:
+            self._statistics.add_drop(DropCause.DISABLED)
             return
         settings = self._settings
         if settings is not self._pipeline_settings:
             self._pipeline.replace_settings(settings)
             self._pipeline_settings = settings
-        frame = self._reader.read(wire, settings, now_ns=self._now_ns())
+        frame = self._reader.read(item, settings, now_ns=self._now_ns())
         if isinstance(frame, DropCause):
             self._statistics.add_drop(frame)
             return
@@ -236,6 +300,11 @@ class PerceptionNode(Node):
         self._stream_key = stream_key
         result = self._pipeline.step(self._state, frame)
         self._outputs.publish(frame, result, settings)
+
+    def _forget_shapes(self) -> int:
+        count = len(self._state.shapes)
+        self._state.shapes.reset()
+        return count
 
     def _now_ns(self) -> int | None:
         """Give the node's clock; None while simulated time has not started."""

@@ -3,11 +3,15 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 _LOG = logging.getLogger(__name__)
 ItemT = TypeVar('ItemT')
+ResultT = TypeVar('ResultT')
 
 #: Longest time a worker may take to end its current item when it is stopped.
 JOIN_TIMEOUT_S = 10.0
@@ -40,6 +44,7 @@ class NewestItemWorker(Generic[ItemT]):
         self._on_error = on_error
         self._condition = threading.Condition()
         self._newest: ItemT | None = None
+        self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._stopping = False
         self._last_logged = ('', 0.0)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -56,27 +61,50 @@ class NewestItemWorker(Generic[ItemT]):
             self._condition.notify()
         return has_dropped
 
+    def call(self, function: Callable[[], ResultT]) -> 'Future[ResultT]':
+        """Run a function in the worker's thread: after its current item, before the next one.
+
+        Returns:
+            What the function returns or raises, once it ran; cancelled when the worker is stopped.
+        """
+        future: Future[ResultT] = Future()
+        with self._condition:
+            if self._stopping:
+                future.cancel()
+            else:
+                self._calls.append((future, function))
+                self._condition.notify()
+        return future
+
     def stop(self, timeout_s: float = JOIN_TIMEOUT_S) -> bool:
         """End the thread after its current item; return whether it ended in time."""
         with self._condition:
             self._stopping = True
             self._newest = None
+            for future, _ in self._calls:
+                future.cancel()
+            self._calls.clear()
             self._condition.notify()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _take(self) -> ItemT | None:
+    def _take(self) -> Callable[[], None] | None:
+        """Wait for something to do; None when the worker is stopped."""
         with self._condition:
-            while self._newest is None and not self._stopping:
+            while self._newest is None and not self._calls and not self._stopping:
                 self._condition.wait()
+            if self._stopping:
+                return None
+            if self._calls:
+                return partial(_answer, *self._calls.popleft())
             item, self._newest = self._newest, None
-            return None if self._stopping else item
+            return partial(self._process, item)  # type: ignore[arg-type]  # not None: see above
 
     def _run(self) -> None:
-        while (item := self._take()) is not None:
+        while (work := self._take()) is not None:
             try:
-                self._process(item)
+                work()
             except Exception as error:
                 self._log(error)
                 self._on_error(error)
@@ -87,3 +115,11 @@ class NewestItemWorker(Generic[ItemT]):
         if text != last_text or now - last_time > REPEAT_LOG_S:
             self._last_logged = (text, now)
             _LOG.error('an image was lost to an error', exc_info=error)
+
+
+def _answer(future: 'Future[Any]', function: Callable[[], Any]) -> None:
+    try:
+        future.set_result(function())
+    except Exception as error:
+        _LOG.error('a call between two images failed', exc_info=error)
+        future.set_exception(error)

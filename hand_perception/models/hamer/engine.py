@@ -59,7 +59,7 @@ class HamerEngine:
         self._capture = capture
         self._works: dict[int, Work] = {}
         self._is_warm = False
-        largest = self._buckets[-1]
+        largest = self._most_asked_for = self._buckets[-1]
         with torch.inference_mode():
             # Zeros, so that the rows of absent hands are numbers from the first batch on.
             self._crops = torch.zeros(largest, *_CROP_SHAPE, device=self._device)
@@ -73,6 +73,13 @@ class HamerEngine:
     def buckets(self) -> tuple[int, ...]:
         """The batch sizes in use; fewer than asked for where memory did not suffice."""
         return tuple(self._buckets)
+
+    @property
+    def device_name(self) -> str:
+        """Device and precision, and the most hands at once where memory limits them."""
+        text = f'{self._device} {self._network.precision}'
+        most = self._buckets[-1]
+        return text if most == self._most_asked_for else f'{text}, at most {most} hands at once'
 
     def warm_up(self) -> None:
         """Record all buckets, so that no image waits for it.
