@@ -10,8 +10,8 @@ Arguments here win over the parameter file. All of them: docs/launch.md, or --sh
 import os
 
 from ament_index_python.packages import get_packages_with_prefixes
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import (
     EnvironmentVariable,
@@ -25,6 +25,19 @@ from launch_ros.substitutions import FindPackageShare
 
 from hand_perception.dds_profile import profile_variable
 
+# Parameters of perception that are arguments, too: name, allowed values (none: any), what it is.
+# Empty leaves what params_file says.
+PERCEPTION_ARGUMENTS = (
+    ('backend', ['landmarks', 'hamer'], 'back end; hamer needs your hamer_dir'),
+    ('hamer_dir', None, 'folder with your files of HaMeR, for backend:=hamer'),
+    ('mano_dir', None, 'folder with your licensed MANO_RIGHT.pkl'),
+    ('device', ['auto', 'cpu', 'cuda'], 'where the networks run'),
+    (
+        'precision',
+        ['auto', 'fp32', 'bf16', 'fp16', 'int8'],
+        'numbers of the backbone of HaMeR',
+    ),
+)
 NO_RVIZ = (
     'rviz:=true, but rviz2 is not installed, so no window opens; the hands are published all the '
     'same. Install it with: sudo apt install ros-$ROS_DISTRO-rviz2'
@@ -91,6 +104,16 @@ def generate_launch_description() -> LaunchDescription:
         ),
     ]
 
+    arguments += [
+        DeclareLaunchArgument(
+            name,
+            default_value='',
+            choices=choices and ['', *choices],
+            description=f'{description}; empty: as in params_file',
+        )
+        for name, choices, description in PERCEPTION_ARGUMENTS
+    ]
+
     profile = profile_variable(os.environ.get('ROS_DISTRO', 'jazzy'))
     wiring = {
         'package': 'hand_perception',
@@ -119,16 +142,28 @@ def generate_launch_description() -> LaunchDescription:
         **wiring,
     )
     use_sim_time = ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
-    perception = Node(
-        executable='perception',
-        name='perception',
-        parameters=[
-            LaunchConfiguration('params_file'),
-            {'image_transport': image_transport, 'use_sim_time': use_sim_time},
-        ],
-        **wiring,
-    )
-    return LaunchDescription([*arguments, video_source, perception, _rviz(config, use_sim_time)])
+
+    def perception(context: LaunchContext) -> list[Node]:
+        """The node, with the arguments that are given: an empty one must not hide the file's."""
+        values = {
+            name: LaunchConfiguration(name).perform(context) for name, *_ in PERCEPTION_ARGUMENTS
+        }
+        given = {
+            name: ParameterValue(text, value_type=str) for name, text in values.items() if text
+        }
+        node = Node(
+            executable='perception',
+            name='perception',
+            parameters=[
+                LaunchConfiguration('params_file'),
+                {'image_transport': image_transport, 'use_sim_time': use_sim_time, **given},
+            ],
+            **wiring,
+        )
+        return [node]
+
+    actions = [video_source, OpaqueFunction(function=perception), _rviz(config, use_sim_time)]
+    return LaunchDescription([*arguments, *actions])
 
 
 def _rviz(config: PathJoinSubstitution, use_sim_time: ParameterValue) -> Node | LogInfo:

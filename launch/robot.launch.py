@@ -26,6 +26,16 @@ ARGUMENTS = (
         'raw',
         'raw, or compressed when perception runs on another host than the camera',
     ),
+    ('backend', '', 'back end, landmarks or hamer; empty: as in params_file'),
+    ('hamer_dir', '', 'folder with your files of HaMeR; empty: as in params_file'),
+    ('mano_dir', '', 'folder with your licensed MANO_RIGHT.pkl; empty: as in params_file'),
+    ('device', '', 'where the networks run: auto, cpu or cuda; empty: as in params_file'),
+    (
+        'precision',
+        '',
+        'numbers of the backbone of HaMeR: auto, fp32, bf16, fp16 or int8; empty: as in '
+        'params_file',
+    ),
     ('namespace', 'hands', 'namespace of nodes and topics'),
     ('use_sim_time', 'false', 'take the time from /clock'),
     ('rviz', 'false', 'open RViz'),

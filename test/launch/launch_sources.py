@@ -47,14 +47,14 @@ def remapped_names(path: Path) -> set[str]:
 
 
 def declared_arguments(path: Path) -> set[str]:
-    """Names of the launch arguments, from the calls and from a table called ARGUMENTS."""
+    """Names of the launch arguments, from the calls and from tables called *ARGUMENTS."""
     names = {
         call.args[0].value
         for call in calls(path, 'DeclareLaunchArgument')
         if isinstance(call.args[0], ast.Constant)
     }
     for node in ast.parse(path.read_text(encoding='utf-8')).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == 'ARGUMENTS':
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith('ARGUMENTS'):
             names.update(row[0] for row in ast.literal_eval(node.value))
     return names
 

@@ -1,5 +1,6 @@
 """Deterministic hands, a pipeline that sees them everywhere, and image messages."""
 
+import math
 import threading
 
 import numpy as np
@@ -12,6 +13,7 @@ from hand_perception.datatypes import (
     ManoParameters,
 )
 from hand_perception.geometry import rotation_from_axis_angle
+from hand_perception.msg import HandBox, HandBoxArray
 
 #: A closed tetrahedron is mesh enough: 4 vertices, 4 faces seen counter-clockwise from outside.
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.uint32)
@@ -125,3 +127,16 @@ def camera_info(*, width=64, height=48, focal=60.0, frame_id='camera'):
 
 def set_stamp(message, stamp_ns):
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+
+
+def box_message(corners, *, is_right, score=math.nan):
+    """One box of a user's detector."""
+    side = HandBox.HANDEDNESS_RIGHT if is_right else HandBox.HANDEDNESS_LEFT
+    return HandBox(handedness=side, bbox=np.array(corners, np.float32), score=score)
+
+
+def boxes_message(stamp_ns, *boxes):
+    """The boxes of one image."""
+    message = HandBoxArray(boxes=list(boxes))
+    set_stamp(message, stamp_ns)
+    return message

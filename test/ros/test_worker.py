@@ -1,4 +1,4 @@
-"""One worker, the newest item, and errors that do not end it."""
+"""One worker, the newest item, calls between items, and errors that do not end it."""
 
 import logging
 import threading
@@ -78,3 +78,37 @@ def test_what_waits_when_the_worker_stops_is_not_processed():
 
 def test_a_worker_that_never_started_stops_at_once():
     assert NewestItemWorker(print, name='idle', on_error=print).stop(0.0)
+
+
+def test_a_call_runs_in_the_workers_thread_between_two_items():
+    work = Work()
+    work.submit_and_enter(1)
+    work.worker.submit(2)
+    called = work.worker.call(lambda: (threading.current_thread().name, list(work.done)))
+    assert not called.done()
+    work.allowed.release(2)
+    assert called.result(TIMEOUT_S) == ('work', [1])
+    assert work.entered.acquire(timeout=TIMEOUT_S)
+    assert work.worker.stop(TIMEOUT_S)
+    assert work.done == [1, 2]
+
+
+def test_an_idle_worker_answers_a_call_and_tells_its_error(caplog):
+    work = Work()
+    logging.getLogger('hand_perception').propagate = True
+    failed = work.worker.call(lambda: 1 / 0)
+    assert isinstance(failed.exception(TIMEOUT_S), ZeroDivisionError)
+    assert work.worker.call(lambda: 'still there').result(TIMEOUT_S) == 'still there'
+    assert work.worker.stop(TIMEOUT_S)
+    assert 'ZeroDivisionError' in caplog.text
+    assert work.errors == []  # no image was lost
+
+
+def test_calls_that_wait_when_the_worker_stops_are_cancelled():
+    work = Work()
+    work.submit_and_enter(1)
+    waiting = work.worker.call(lambda: 2)
+    assert not work.worker.stop(timeout_s=0.0)
+    assert waiting.cancelled()
+    assert work.worker.call(lambda: 3).cancelled()
+    work.allowed.release()
