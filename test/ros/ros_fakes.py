@@ -14,6 +14,7 @@ from hand_perception.datatypes import (
 )
 from hand_perception.geometry import rotation_from_axis_angle
 from hand_perception.msg import HandBox, HandBoxArray
+from hand_perception.pipeline.shape import ShapeMemory
 
 #: A closed tetrahedron is mesh enough: 4 vertices, 4 faces seen counter-clockwise from outside.
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.uint32)
@@ -56,6 +57,7 @@ class FakeState:
 
     def __init__(self):
         self.resets = 0
+        self.shapes = ShapeMemory()
 
     def reset(self):
         self.resets += 1

@@ -9,7 +9,9 @@ import sys
 import threading
 from pathlib import Path
 
+import hamer_files
 import pytest
+import torch
 from ros_bench import TIMEOUT_S
 
 from hand_perception.ros.process import forwarded_logs, tune_process
@@ -111,6 +113,7 @@ def test_a_video_played_once_ends_with_exit_code_zero(environment):
     [
         ('perception', 'max_hands:=99', 'max_hands must be 1 to 8, got 99'),
         ('perception', 'device:=gpu', "device must be 'auto' or 'cpu' or 'cuda', got 'gpu'"),
+        ('perception', 'box_source:=topic', "set backend to 'hamer' or box_source to 'detector'"),
         ('perception', 'hand_scale:=big', r"hand_scale must be 0.5 to 1.5, got 'big' (str)"),
         ('video_source', 'source:=/nowhere.mp4', "'/nowhere.mp4' is no file or folder"),
         ('video_source', 'transport:=pigeon', "transport must be 'raw' or 'compressed' or 'both'"),
@@ -122,6 +125,39 @@ def test_a_node_that_cannot_start_says_why_and_ends_with_one(
     running = NodeProcess(node, environment, parameter)
     assert running.wait_end() == 1
     assert message in running.text
+    assert 'Traceback' not in running.text
+
+
+def test_hamer_without_its_files_says_what_is_missing_and_ends_with_one(environment, tmp_path):
+    running = NodeProcess(
+        'perception', environment, 'backend:=hamer', f'hamer_dir:={tmp_path / "nowhere"}'
+    )
+    assert running.wait_end() == 1
+    assert str(tmp_path / 'nowhere') in running.text
+    assert 'hand_perception weights' in running.text
+    assert 'Traceback' not in running.text
+
+
+def test_hamer_with_a_truncated_checkpoint_says_so_and_ends_with_one(environment, tmp_path):
+    folder = hamer_files.write_flat(tmp_path, with_hand_file=True)
+    checkpoint = folder / 'hamer.ckpt'
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100_000])
+    running = NodeProcess('perception', environment, 'backend:=hamer', f'hamer_dir:={folder}')
+    assert running.wait_end() == 1
+    assert str(checkpoint) in running.text
+    assert 'Traceback' not in running.text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a CUDA device')
+@pytest.mark.parametrize('backend', ['landmarks', 'hamer'])
+def test_a_gpu_that_is_not_there_is_told_and_ends_with_one(environment, tmp_path, backend):
+    folder = hamer_files.write_flat(tmp_path, with_hand_file=True)
+    running = NodeProcess(
+        'perception', environment, 'device:=cuda', f'backend:={backend}', f'hamer_dir:={folder}'
+    )
+    assert running.wait_end() == 1
+    assert "device 'cuda' was asked for" in running.text
+    assert 'set device to auto or cpu' in running.text
     assert 'Traceback' not in running.text
 
 
