@@ -134,7 +134,7 @@ def test_hamer_without_its_files_says_what_is_missing_and_ends_with_one(environm
     )
     assert running.wait_end() == 1
     assert str(tmp_path / 'nowhere') in running.text
-    assert 'hand_perception weights' in running.text
+    assert 'set hamer_dir to its _DATA folder; see docs/hamer.md' in running.text
     assert 'Traceback' not in running.text
 
 
