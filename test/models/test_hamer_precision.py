@@ -101,6 +101,13 @@ def test_cuda_without_gpu_is_refused(hamer_dir, monkeypatch):
         HamerNetwork.load(hamer_dir, device='cuda')
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore')  # torch's compiler uses what torch calls deprecated
+def test_compiled_backbone_gives_the_same_hands(hamer_dir):
+    exact, compiled = output_of(hamer_dir, 'fp32'), output_of(hamer_dir, 'fp32', use_compile=True)
+    torch.testing.assert_close(compiled.vertices, exact.vertices, rtol=0, atol=2e-6)  # metres
+
+
 def test_normalisation_takes_bytes_and_floats_alike(hamer_dir):
     network = HamerNetwork.load(hamer_dir, device='cpu')
     crops = hamer_files.reference()['crops_rgb']

@@ -49,7 +49,9 @@ class CudaGraphCapture:
                 self._pool = torch.cuda.graph_pool_handle()
             graph = torch.cuda.CUDAGraph()
             try:
-                with torch.cuda.graph(graph, pool=self._pool):
+                # Of this thread only: others may use the device meanwhile.
+                mode = 'thread_local'
+                with torch.cuda.graph(graph, pool=self._pool, capture_error_mode=mode):
                     work()
             except RuntimeError as error:
                 # Ending a capture that ran out of memory fails in turn and hides the reason.
