@@ -18,14 +18,13 @@ centres at whole numbers; ``is_right`` is the person's right hand; ``score`` is 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hand_perception.datatypes import FloatArray
+from hand_perception.datatypes import Box, FloatArray
 from hand_perception.errors import BoxError
 
 #: Shorter than this, a hand has no picture.
@@ -37,21 +36,6 @@ KEYPOINT_CONFIDENCE: Final = 0.5
 MIN_KEYPOINTS: Final = 4
 #: Numbers beyond the largest float32 are no pixels.
 _LARGEST: Final = 3.4e38
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """A tight box around one hand.
-
-    Attributes:
-        xyxy: x_min, y_min, x_max, y_max, pixels of the image.
-        is_right: the person's right hand.
-        score: 0-1, how sure the detector is; None when it does not say.
-    """
-
-    xyxy: tuple[float, float, float, float]
-    is_right: bool
-    score: float | None = None
 
 
 def box_from_keypoints(

@@ -5,15 +5,12 @@ Arrays in these records are not modified after construction.
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hand_perception.errors import CameraError
-
-if TYPE_CHECKING:
-    from hand_perception.boxes import Box
 
 FloatArray = NDArray[np.float32]
 DoubleArray = NDArray[np.float64]
@@ -100,6 +97,21 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A tight box around one hand.
+
+    Attributes:
+        xyxy: x_min, y_min, x_max, y_max, pixels of the image.
+        is_right: the person's right hand.
+        score: 0-1, how sure the detector is; None when it does not say.
+    """
+
+    xyxy: tuple[float, float, float, float]
+    is_right: bool
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One camera image with its time and its camera.
 
@@ -119,7 +131,7 @@ class Frame:
     frame_id: str
     camera: Camera
     depth_m: FloatArray | None = None
-    boxes: 'tuple[Box, ...] | None' = None
+    boxes: tuple[Box, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ from typing import Any, Final
 import cv2
 from tqdm import tqdm
 
-from hand_perception.boxes import Box, check_boxes, read_boxes
+from hand_perception.boxes import check_boxes, read_boxes
 from hand_perception.config import PipelineSettings
-from hand_perception.datatypes import Camera, Frame, FrameResult, ImageArray
+from hand_perception.datatypes import Box, Camera, Frame, FrameResult, ImageArray
 from hand_perception.errors import ConfigError, SourceError
 from hand_perception.pipeline.overlay import draw_overlay
 from hand_perception.pipeline.stream import HandPipeline

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from hand_perception.boxes import Box, box_arrays
-from hand_perception.datatypes import DoubleArray
+from hand_perception.boxes import box_arrays
+from hand_perception.datatypes import Box, DoubleArray
 from hand_perception.pipeline.track import Track
 
 #: Least overlap (intersection over union) with which a box continues a hand.

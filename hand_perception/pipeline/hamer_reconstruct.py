@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from hand_perception import geometry
-from hand_perception.boxes import Box, box_arrays, box_from_keypoints, check_box
+from hand_perception.boxes import box_arrays, box_from_keypoints, check_box
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import (
+    Box,
     Camera,
     DepthSource,
     DoubleArray,

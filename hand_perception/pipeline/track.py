@@ -8,8 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from hand_perception.boxes import Box
-from hand_perception.datatypes import Hand, HandLandmarks, Region
+from hand_perception.datatypes import Box, Hand, HandLandmarks, Region
 from hand_perception.models.landmarks.regions import region_from_keypoints
 
 #: One image may not outvote a short history: its log odds are limited to this.

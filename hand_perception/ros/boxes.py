@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from hand_perception.boxes import Box, check_box
+from hand_perception.boxes import check_box
 from hand_perception.config import PerceptionSettings
+from hand_perception.datatypes import Box
 from hand_perception.errors import BoxError, ConfigError
 from hand_perception.msg import HandBox, HandBoxArray
 from hand_perception.ros.messages import stamp_ns_of

@@ -4,9 +4,8 @@ import logging
 import time
 from typing import Final
 
-from hand_perception.boxes import Box
 from hand_perception.config import PerceptionSettings
-from hand_perception.datatypes import FloatArray, Frame, ImageArray
+from hand_perception.datatypes import Box, FloatArray, Frame, ImageArray
 from hand_perception.errors import ImageError
 from hand_perception.ros.boxes import ImageWithBoxes, usable_boxes
 from hand_perception.ros.camera import CameraTable

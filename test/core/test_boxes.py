@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from hand_perception.boxes import (
-    Box,
     box_arrays,
     box_from_keypoints,
     check_box,
     check_boxes,
     read_boxes,
 )
+from hand_perception.datatypes import Box
 from hand_perception.errors import BoxError
 
 IMAGE_SIZE = (640, 480)

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from hand_perception import geometry
-from hand_perception.boxes import Box
 from hand_perception.config import PipelineSettings
-from hand_perception.datatypes import Camera, DepthSource, Frame
+from hand_perception.datatypes import Box, Camera, DepthSource, Frame
 from hand_perception.errors import ConfigError, WeightsError
 from hand_perception.models.hamer.cameras import keypoints_in_image, official_camera
 from hand_perception.models.hamer.crop_geometry import square_boxes

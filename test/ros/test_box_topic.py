@@ -15,7 +15,7 @@ from ros_fakes import (
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
-from hand_perception.boxes import Box
+from hand_perception.datatypes import Box
 from hand_perception.errors import ConfigError
 from hand_perception.msg import HandBoxArray, HandPoseArray
 from hand_perception.ros.messages import stamp_ns_of

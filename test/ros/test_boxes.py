@@ -5,8 +5,8 @@ import math
 import pytest
 from ros_fakes import box_message, boxes_message
 
-from hand_perception.boxes import Box
 from hand_perception.config import PerceptionSettings
+from hand_perception.datatypes import Box
 from hand_perception.errors import BoxError, ConfigError
 from hand_perception.msg import HandBox
 from hand_perception.ros.boxes import BoxMatcher, check_box_source, usable_boxes
