@@ -109,6 +109,14 @@ def _ros() -> Iterator[Finding]:
             advice='source a ROS 2 distro (source /opt/ros/jazzy/setup.bash) or use scripts/run',
         )
         return
+    except ImportError as error:
+        yield Finding(
+            level=FAIL,
+            topic='ros',
+            text=f'rclpy is there and does not load: {error}',
+            advice='source one distro only, with the Python it was made for; docs/installation.md',
+        )
+        return
     implementation: ModuleType = importlib.import_module('rclpy.utilities')
     distro = os.environ.get('ROS_DISTRO', 'distro not named')
     rmw = implementation.get_rmw_implementation_identifier()

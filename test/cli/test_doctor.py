@@ -81,6 +81,20 @@ def test_without_ros_predict_is_said_to_work(monkeypatch):
     assert 'predict works' in found.text
 
 
+def test_a_broken_ros_is_a_finding_and_the_other_checks_still_run(monkeypatch):
+    def broken(name, **_):
+        if name == 'rclpy':
+            raise ImportError('librcl.so: cannot open shared object file')
+        return require(name, purpose='the test')
+
+    require = doctor.optional.require
+    monkeypatch.setattr(doctor.optional, 'require', broken)
+    found = findings()
+    assert found['ros'].level == doctor.FAIL
+    assert 'librcl.so' in found['ros'].text
+    assert found['weights'].level == doctor.OK
+
+
 @pytest.mark.parametrize('arguments', [['--help'], ['predict', '--help'], ['demo', '--help']])
 def test_help_is_there_and_quick_to_ask(arguments):
     done = subprocess.run(
