@@ -26,6 +26,7 @@ from hand_perception.config import PerceptionSettings
 from hand_perception.datatypes import Frame, FrameResult
 from hand_perception.msg import HandPose, HandPoseArray
 from hand_perception.ros import qos
+from hand_perception.ros.boxes import ImageWithBoxes
 from hand_perception.ros.cdr import read_stamp_ns, write_image
 from hand_perception.ros.messages import stamp_ns_of
 from hand_perception.ros.perception_node import PerceptionNode
@@ -144,9 +145,9 @@ class MeasuredPerception(PerceptionNode):
         self.result: dict[str, Any] = {'own_work_s': [], 'own_cpu_s': [], 'cpu_s': 0.0}
         super().__init__(lambda settings: self._sleeping)
 
-    def _process(self, wire: bytes) -> None:
+    def _process(self, item: ImageWithBoxes) -> None:
         started, started_cpu = time.perf_counter(), time.thread_time()
-        super()._process(wire)
+        super()._process(item)
         own_s = time.perf_counter() - started - self._sleeping.last_s
         self.result['own_work_s'].append(own_s)
         self.result['own_cpu_s'].append(time.thread_time() - started_cpu)

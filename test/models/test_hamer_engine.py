@@ -91,6 +91,7 @@ def test_batch_takes_the_smallest_bucket_that_holds_it(network, recorder, count,
 def test_warm_up_records_every_bucket_once_and_nothing_later_does(network, recorder):
     engine = HamerEngine(network, capture=recorder)
     engine.warm_up()
+    assert engine.device_name == 'cpu fp32'
     assert recorder.captured == [
         8,
         6,
@@ -149,6 +150,7 @@ def test_memory_that_does_not_suffice_for_the_largest_buckets_is_told_and_surviv
     recorder.too_large = 4
     engine = HamerEngine(network, capture=recorder)
     engine.warm_up()
+    assert engine.device_name == 'cpu fp32, at most 3 hands at once'
     assert engine.buckets == (1, 2, 3)
     assert 'out of memory on cpu with 8 hands at once' in caplog.text
     assert 'at most 3 at once' in caplog.text
