@@ -26,7 +26,6 @@ from hand_perception.datatypes import (
     HamerDetails,
     Hand,
     HandLandmarks,
-    ManoParameters,
 )
 from hand_perception.errors import BoxError
 from hand_perception.models.hamer.cameras import (
@@ -48,7 +47,7 @@ from hand_perception.pipeline.confidence import (
     keypoint_agreement,
     motion_continuity,
 )
-from hand_perception.pipeline.hands import make_hand
+from hand_perception.pipeline.hands import make_hand, parameters_from_rotations
 from hand_perception.pipeline.lift import (
     monocular_depth,
     normalised_from_pixels,
@@ -220,7 +219,9 @@ class HamerReconstructor:
                 track,
                 vertices=vertices[i],
                 keypoints=keypoints[i],
-                parameters=_parameters(orient[i], hands.rotations[i], betas[i], transl[i]),
+                parameters=parameters_from_rotations(
+                    orient[i], hands.rotations[i], betas[i], transl[i]
+                ),
                 confidence=confidence[i],
                 depth=depths[i],
                 hamer=details[i],
@@ -259,7 +260,7 @@ class HamerReconstructor:
                 track,
                 vertices=hands.vertices[i] + moved,
                 keypoints=keypoints,
-                parameters=_parameters(
+                parameters=parameters_from_rotations(
                     hands.rotations[i, 0], hands.rotations[i], hands.betas[i], moved
                 ),
                 confidence=confidence[i],
@@ -336,21 +337,3 @@ def _confidence(track: Track, keypoints_px: DoubleArray, stamp_ns: int) -> float
 def _crop_hands(result: HamerHands) -> CropHands:
     names = [field.name for field in dataclasses.fields(CropHands)]
     return CropHands(**{name: getattr(result, name) for name in names})
-
-
-def _parameters(
-    orient: NDArray[np.floating],
-    rotations: FloatArray,
-    betas: NDArray[np.floating],
-    transl: DoubleArray,
-) -> ManoParameters:
-    """Turn rotation matrices into MANO's parameters; the first rotation is replaced."""
-    matrices = rotations.astype(np.float64)
-    matrices[0] = orient
-    axis_angle = geometry.axis_angle_from_rotation(matrices)
-    return ManoParameters(
-        global_orient=axis_angle[0],
-        hand_pose=axis_angle[1:].reshape(45),
-        betas=np.asarray(betas, np.float64),
-        transl=transl,
-    )

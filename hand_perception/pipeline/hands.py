@@ -1,12 +1,14 @@
 """What every back end's hands have in common: from a placed mesh to the published record."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hand_perception import geometry
 from hand_perception.datatypes import (
     Camera,
     DepthSource,
     DoubleArray,
+    FloatArray,
     HamerDetails,
     Hand,
     ManoParameters,
@@ -59,4 +61,29 @@ def make_hand(
         depth_source=depth[0],
         depth_stddev_m=depth[1],
         hamer=hamer,
+    )
+
+
+def parameters_from_rotations(
+    orient: NDArray[np.floating],
+    rotations: FloatArray,
+    betas: NDArray[np.floating],
+    transl: DoubleArray,
+) -> ManoParameters:
+    """Turn the rotation matrices of a true hand into MANO's parameters.
+
+    Args:
+        orient: (3, 3) global orientation; the first of ``rotations`` does not count.
+        rotations: (16, 3, 3) local rotations.
+        betas: (10,) shape.
+        transl: (3,) metres.
+    """
+    matrices = rotations.astype(np.float64)
+    matrices[0] = orient
+    axis_angle = geometry.axis_angle_from_rotation(matrices)
+    return ManoParameters(
+        global_orient=axis_angle[0],
+        hand_pose=axis_angle[1:].reshape(45),
+        betas=np.asarray(betas, np.float64),
+        transl=transl,
     )
