@@ -51,6 +51,8 @@ class Setting:
         """
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        if self.kind is str and type(value) is int:
+            value = str(value)  # a camera number, which YAML reads as a whole number
         is_right_type = type(value) is self.kind
         if not is_right_type or not self._is_allowed(value):
             raise ConfigError(

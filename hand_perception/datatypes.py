@@ -32,6 +32,14 @@ NUM_JOINTS: Final = len(JOINT_NAMES)
 
 #: Distortion models of sensor_msgs/CameraInfo that keypoints are undistorted for.
 DISTORTION_MODELS: Final = ('', 'plumb_bob', 'rational_polynomial', 'equidistant')
+#: Coefficients that each of them may have (OpenCV's camera model; none: all are zero).
+_POLYNOMIAL_LENGTHS: Final = (0, 4, 5, 8, 12, 14)
+_DISTORTION_LENGTHS: Final = {
+    '': _POLYNOMIAL_LENGTHS,
+    'plumb_bob': _POLYNOMIAL_LENGTHS,
+    'rational_polynomial': _POLYNOMIAL_LENGTHS,
+    'equidistant': (0, 4),
+}
 
 
 class DepthSource(enum.IntEnum):
@@ -78,6 +86,13 @@ class Camera:
                 'camera intrinsics need finite numbers and focal lengths above 0, got '
                 f'fx={self.fx} fy={self.fy} cx={self.cx} cy={self.cy} D={list(self.distortion)}; '
                 'calibrate the camera or stop publishing an empty camera_info'
+            )
+        lengths = _DISTORTION_LENGTHS.get(self.distortion_model, ())
+        if self.distortion_model in DISTORTION_MODELS and len(self.distortion) not in lengths:
+            raise CameraError(
+                f'distortion model {self.distortion_model or "none"!r} takes '
+                f'{" or ".join(map(str, lengths))} coefficients, got {len(self.distortion)}: '
+                f'D={list(self.distortion)}; calibrate the camera again or correct camera_info'
             )
         if self.distortion_model not in DISTORTION_MODELS:
             raise CameraError(

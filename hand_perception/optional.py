@@ -12,7 +12,7 @@ def require(name: str, *, purpose: str, install: str | None = None) -> ModuleTyp
     Args:
         name: the module to import.
         purpose: what needs it, for the error message.
-        install: what to install when it is not there; ``pip install <name>`` when None.
+        install: what to do when it is not there; ``pip install <name>`` when None.
 
     Raises:
         MissingPackageError: the package is not installed.
@@ -22,8 +22,7 @@ def require(name: str, *, purpose: str, install: str | None = None) -> ModuleTyp
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.split('.')[0] != name.split('.')[0]:
             raise  # the package is there, one of its own imports is not
-        hint = install or f'pip install {name}'
+        hint = install or f'install it with: pip install {name}'
         raise MissingPackageError(
-            f'{purpose} needs the Python package {name!r}, which is not installed; '
-            f'install it with: {hint}'
+            f'{purpose} needs the Python package {name!r}, which is not installed; {hint}'
         ) from error

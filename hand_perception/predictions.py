@@ -115,13 +115,29 @@ def open_predictions(path: Path, *, faces: NDArray[np.uint32], num_vertices: int
     Raises:
         ConfigError: the name ends in neither ``.npz`` nor ``.jsonl``, or cannot be written.
     """
-    if not path.parent.is_dir():
-        raise ConfigError(f'{path}: the folder {path.parent} does not exist; make it first')
+    check_writable(path)
     if path.suffix == '.npz':
         return NpzPredictions(path, faces=faces, num_vertices=num_vertices)
-    if path.suffix == '.jsonl':
-        return JsonLinesPredictions(path)
-    raise ConfigError(f'{path}: expected a name that ends in .npz or .jsonl')
+    return JsonLinesPredictions(path)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before any work is done for it; changes nothing.
+
+    Raises:
+        ConfigError: the name ends in neither ``.npz`` nor ``.jsonl``, or cannot be written.
+    """
+    if path.suffix not in ('.npz', '.jsonl'):
+        raise ConfigError(f'{path}: expected a name that ends in .npz or .jsonl')
+    if not path.parent.is_dir():
+        raise ConfigError(f'{path}: the folder {path.parent} does not exist; make it first')
+    is_new = not path.exists()
+    try:
+        path.open('ab').close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise ConfigError(f'{path} cannot be written: {error.strerror or error}') from error
 
 
 def _hand_record(hand: Hand) -> dict[str, Any]:

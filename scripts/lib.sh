@@ -238,6 +238,12 @@ enter_overlay() {
   . "$install/local_setup.bash"
   set -u
   export PATH=$install/hand_perception/lib/hand_perception:$PATH
+  # Fast DDS loses large images between processes of one host without this; see docs/launch.md.
+  local profile=$install/hand_perception/share/hand_perception/config/fastdds_large_images.xml
+  case $distro in
+    humble | iron | jazzy) export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$profile} ;;
+    *) export FASTDDS_DEFAULT_PROFILES_FILE=${FASTDDS_DEFAULT_PROFILES_FILE:-$profile} ;;
+  esac
 }
 
 # Everything above in order; the second time this takes about a second.

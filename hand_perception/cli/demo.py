@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,8 @@ _POLL_S: Final = 0.1
 #: After the last image, results may still be on their way this long.
 _DRAIN_S: Final = 1.5
 _STOP_TIMEOUT_S: Final = 20.0
+#: Domains whose ports are free on every system (ROS 2 documentation, "The ROS_DOMAIN_ID").
+_DOMAIN_IDS: Final = (1, 101)
 #: Loading torch and the networks takes seconds, on a small board longer.
 _READY_TIMEOUT_S: Final = 90.0
 
@@ -85,6 +88,11 @@ class _Nodes:
         self._environment = dict(environment)
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._logs: dict[str, IO[str]] = {}
+
+    @property
+    def domain_id(self) -> str:
+        """Where the nodes can be seen."""
+        return self._environment['ROS_DOMAIN_ID']
 
     def __enter__(self) -> '_Nodes':
         return self
@@ -141,7 +149,13 @@ class _Nodes:
             return
         if process.poll() is None:
             process.terminate()
-        code = process.wait(_STOP_TIMEOUT_S)
+        try:
+            code = process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise HandPerceptionError(
+                f'{name} did not end within {_STOP_TIMEOUT_S:.0f} s of being told to and was '
+                f'killed; its log is {self._folder / name}.log'
+            ) from None
         del self._running[name]
         if code and must_succeed:
             self._fail(name, code)
@@ -157,7 +171,10 @@ class _Nodes:
 def _play(nodes: _Nodes, options: argparse.Namespace, total: int | None) -> None:
     """Start the nodes, show the progress, and wait until the last result is recorded."""
     source = _source(options)
-    print(f'demo: {source} -> perception -> recorder, topics under {_NAMESPACE}')
+    print(
+        f'demo: {source} -> perception -> recorder, topics under {_NAMESPACE} '
+        f'(ROS_DOMAIN_ID={nodes.domain_id})'
+    )
     has_camera_info = source == 'synthetic' or options.focal_px > 0
     nodes.start(
         'recorder',
@@ -258,6 +275,8 @@ def _environment() -> dict[str, str]:
         variable = dds_profile.profile_variable(environment.get('ROS_DISTRO', 'jazzy'))
         environment[variable] = str(profile)
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    # A domain of its own: another graph with the same topics must not mix in.
+    environment.setdefault('ROS_DOMAIN_ID', str(random.randint(*_DOMAIN_IDS)))
     environment['PYTHONUNBUFFERED'] = '1'
     return environment
 

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import sys
@@ -136,6 +137,8 @@ def _ros() -> Iterator[Finding]:
 
 
 def _dds(environment: Mapping[str, str]) -> Iterator[Finding]:
+    if importlib.util.find_spec('rclpy') is None:
+        return  # without ROS nothing goes through DDS
     problem = dds_profile.profile_problem(environment)
     profile = dds_profile.shipped_profile()
     variable = dds_profile.profile_variable(environment.get('ROS_DISTRO', 'jazzy'))

@@ -18,7 +18,7 @@ from hand_perception.datatypes import Box, Camera, Frame, FrameResult, ImageArra
 from hand_perception.errors import ConfigError, SourceError
 from hand_perception.pipeline.overlay import draw_overlay
 from hand_perception.pipeline.stream import HandPipeline
-from hand_perception.predictions import open_predictions
+from hand_perception.predictions import check_writable, open_predictions
 from hand_perception.video import VideoFile, VideoFrame, VideoSource, open_source
 
 _DESCRIPTION: Final = """\
@@ -97,11 +97,13 @@ def run(options: argparse.Namespace) -> int:
     )
     given = None if options.boxes is None else GivenBoxes(read_boxes(options.boxes))
     sources = [open_source(name) for name in options.inputs]
+    if options.out is not None:
+        check_writable(options.out)
+    if options.overlay is not None:
+        _make_folder(options.overlay)
     pipeline = HandPipeline.load(settings)
     counts = _Counts()
     written: set[Path] = set()
-    if options.overlay is not None:
-        options.overlay.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         predictions = None
         if options.out is not None:
@@ -132,6 +134,15 @@ def run(options: argparse.Namespace) -> int:
         + f'; {counts.unreadable} inputs could not be read to their end' * bool(counts.unreadable)
     )
     return int(counts.unreadable > 0)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f'the folder {folder} cannot be made: {error.strerror or error}'
+        ) from error
 
 
 class GivenBoxes:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
@@ -29,6 +30,12 @@ from hand_perception.errors import HandPerceptionError
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _KEEP_BYTES: Final = 1 << 30
 _GROW_BYTES: Final = 64 << 20
+#: What rclpy.init raises for a parameter file or a remapping that it cannot read.
+_COMMAND_LINE_ERRORS: Final = (
+    rclpy_implementation.RCLError,
+    rclpy_implementation.RCLInvalidROSArgsError,
+    rclpy_implementation.UnknownROSArgsError,
+)
 #: A Python thread that wants the interpreter waits at most this long for another one.
 _SWITCH_INTERVAL_S: Final = 5e-4
 #: A signal this long after the first one ends a process that does not end by itself.
@@ -143,7 +150,12 @@ def run_node(make_node: Callable[[Future], Any], args: list[str] | None) -> int:
         The exit code: 0 for a clean end, 1 when the node refused to start or gave up.
     """
     tune_process()
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except _COMMAND_LINE_ERRORS as error:
+        # A parameter file that is missing or malformed, a remapping that is none.
+        print(f'the command line is refused: {error}', file=sys.stderr)
+        return 1
     done: Future = Future()
     node: Node | None = None
 

@@ -1,6 +1,7 @@
 """The node ``video_source``: a video, folder, camera or the built-in clip as a camera topic."""
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -13,8 +14,10 @@ import numpy as np
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.task import Future
+from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from hand_perception import dds_profile
 from hand_perception.calibration_file import read_calibration
 from hand_perception.config import VideoSourceSettings
 from hand_perception.datatypes import Camera, ImageArray
@@ -81,6 +84,7 @@ class VideoSourceNode(Node):
         self._num_published = 0
         profile = qos.image_output(settings.reliability)
         self._raw = self._compressed = None
+        self._warn_of_dds(settings)
         if settings.transport in ('raw', 'both'):
             self._raw = self.create_publisher(Image, 'image', profile)
         if settings.transport in ('compressed', 'both'):
@@ -186,6 +190,18 @@ class VideoSourceNode(Node):
             )  # fmt: skip
             self._compressed.publish(wire)
         self._num_published += 1
+
+    def _warn_of_dds(self, settings: VideoSourceSettings) -> None:
+        """Say that raw images will be lost on the way, rather than let people wonder."""
+        is_fast_dds = get_rmw_implementation_identifier().startswith('rmw_fastrtps')
+        if settings.transport == 'compressed' or not is_fast_dds:
+            return
+        if problem := dds_profile.profile_problem(os.environ):
+            variable = dds_profile.profile_variable(os.environ.get('ROS_DISTRO', 'jazzy'))
+            self.get_logger().warning(
+                f'raw images will get lost: {problem}; export {variable}='
+                f'{dds_profile.shipped_profile()} or set transport to compressed'
+            )
 
     def _publish_camera_info(self, stamp_ns: int, width: int, height: int) -> None:
         camera = self._camera

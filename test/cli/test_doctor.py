@@ -76,9 +76,11 @@ def test_without_ros_predict_is_said_to_work(monkeypatch):
     for module in [name for name in sys.modules if name.split('.')[0] == 'rclpy']:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(doctor.optional.importlib, 'import_module', no_rclpy)
-    found = findings()['ros']
-    assert found.level == doctor.WARN
-    assert 'predict works' in found.text
+    monkeypatch.setattr(doctor.importlib.util, 'find_spec', lambda name: None)
+    found = findings()
+    assert found['ros'].level == doctor.WARN
+    assert 'predict works' in found['ros'].text
+    assert 'dds profile' not in found
 
 
 def test_a_broken_ros_is_a_finding_and_the_other_checks_still_run(monkeypatch):

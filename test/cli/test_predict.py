@@ -107,16 +107,19 @@ def test_inputs_of_one_name_do_not_overwrite_each_other(tmp_path):
         (['nowhere.jpg', '--out', 'x.npz'], "'nowhere.jpg' is no file or folder"),
         ([str(PHOTOS)], 'nothing to write'),
         ([str(PHOTOS), '--out', 'hands.csv'], 'ends in .npz or .jsonl'),
+        ([str(PHOTOS), '--out', '.npz/x.npz'], 'does not exist'),
+        ([str(PHOTOS), '--overlay', 'file/overlay'], 'cannot be made'),
         ([str(PHOTOS), '--out', 'x.npz', '--max-hands', '99'], 'max_hands must be 1 to 8'),
         ([str(PHOTOS), '--out', 'x.npz', '--hand-model', 'mano'], 'MANO'),
         ([str(PHOTOS), '--out', 'x.npz', '--focal-px', '-3'], 'focal-px'),
     ],
-    ids=['missing', 'no output', 'format', 'range', 'mano', 'focal'],
+    ids=['missing', 'no output', 'format', 'folder', 'overlay', 'range', 'mano', 'focal'],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(
     arguments, told, capsys, monkeypatch, tmp_path
 ):
     monkeypatch.chdir(tmp_path)
+    Path('file').touch()
     assert main(['predict', *arguments]) == 2
     error = capsys.readouterr().err.strip()
     assert told in error

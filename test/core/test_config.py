@@ -40,6 +40,10 @@ def test_whole_numbers_are_taken_for_float_settings():
     assert type(PipelineSettings(hand_scale=1).hand_scale) is float
 
 
+def test_a_whole_number_is_taken_for_text_such_as_a_camera_number():
+    assert VideoSourceSettings(source=0).source == '0'
+
+
 def test_an_unknown_name_is_refused_and_the_known_ones_are_told():
     with pytest.raises(ConfigError, match=r'max_hand;.*max_hands'):
         PipelineSettings.from_mapping({'max_hand': 1})

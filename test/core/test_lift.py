@@ -67,6 +67,9 @@ def test_points_behind_the_camera_have_no_pixel(name):
         {'cx': float('nan')},
         {'width': 0},
         {'distortion_model': 'fisheye_of_dreams'},
+        {'distortion_model': 'plumb_bob', 'distortion': (0.1, 0.1, 0.1)},
+        {'distortion_model': 'rational_polynomial', 'distortion': (0.1,) * 6},
+        {'distortion_model': 'equidistant', 'distortion': (0.1,) * 5},
     ],
 )
 def test_impossible_cameras_are_refused(wrong):

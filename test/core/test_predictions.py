@@ -7,7 +7,7 @@ import pytest
 
 from hand_perception.datatypes import Camera, DepthSource, Frame, FrameResult, Hand, ManoParameters
 from hand_perception.errors import ConfigError
-from hand_perception.predictions import open_predictions
+from hand_perception.predictions import check_writable, open_predictions
 
 FACES = np.array([[0, 1, 2]], np.uint32)
 NUM_VERTICES = 4
@@ -111,6 +111,18 @@ def test_json_lines_hold_one_image_per_line(tmp_path):
     assert hand['depth_source'] == 'mono'
     np.testing.assert_allclose(hand['keypoints_3d'], make_hand(3).keypoints_3d, atol=1e-6)
     assert lines[0]['is_camera_assumed'] is True
+
+
+def test_a_file_that_cannot_be_written_is_refused_and_an_old_one_is_kept(tmp_path):
+    (tmp_path / 'hands.npz').mkdir()
+    with pytest.raises(ConfigError, match='cannot be written'):
+        check_writable(tmp_path / 'hands.npz')
+    old = tmp_path / 'old.npz'
+    old.write_bytes(b'results')
+    check_writable(old)
+    assert old.read_bytes() == b'results'
+    check_writable(tmp_path / 'new.npz')
+    assert not (tmp_path / 'new.npz').exists()
 
 
 @pytest.mark.parametrize('name', ['hands.csv', 'hands', 'no_folder/hands.npz'])

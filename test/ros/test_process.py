@@ -14,6 +14,7 @@ import pytest
 import torch
 from ros_bench import TIMEOUT_S
 
+from hand_perception import dds_profile
 from hand_perception.ros.process import forwarded_logs, tune_process
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,26 @@ def test_ctrl_c_on_ros2_launch_which_arrives_twice_ends_a_node_cleanly(node, env
     running.process.send_signal(signal.SIGINT)
     assert running.wait_end() == 0, running.text
     assert not [segment for segment in segments if Path(segment).exists()]
+
+
+def test_a_parameter_file_that_is_not_there_is_refused_in_one_line(environment):
+    done = subprocess.run(
+        [sys.executable, '-m', 'hand_perception.ros.perception_node', '--ros-args',
+         '--params-file', '/nowhere.yaml'],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+        timeout=2 * TIMEOUT_S,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert 'nowhere.yaml' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_a_source_of_raw_images_without_the_dds_profile_says_that_they_get_lost(environment):
+    bare = {k: v for k, v in environment.items() if k not in dds_profile.PROFILE_VARIABLES}
+    running = NodeProcess('video_source', bare, 'loop:=false', 'rate_hz:=1000.0')
+    running.wait_ready()
+    assert running.wait_end() == 0, running.text
+    assert 'raw images will get lost' in running.text
 
 
 def test_a_video_played_once_ends_with_exit_code_zero(environment):
