@@ -88,7 +88,8 @@ class Camera:
                 'calibrate the camera or stop publishing an empty camera_info'
             )
         lengths = _DISTORTION_LENGTHS.get(self.distortion_model, ())
-        if self.distortion_model in DISTORTION_MODELS and len(self.distortion) not in lengths:
+        is_known = self.distortion_model in DISTORTION_MODELS
+        if is_known and any(self.distortion) and len(self.distortion) not in lengths:
             raise CameraError(
                 f'distortion model {self.distortion_model or "none"!r} takes '
                 f'{" or ".join(map(str, lengths))} coefficients, got {len(self.distortion)}: '

@@ -22,9 +22,10 @@ def table(*, timeout_s=0.0):
 
 @pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant'])
 def test_camera_round_trips_through_its_message(model):
+    coefficients = (0.1, -0.2, 0.001, 0.002, 0.3)
     camera = Camera(
-        width=640, height=480, fx=520.0, fy=510.0, cx=322.0, cy=238.0,
-        distortion_model=model, distortion=(0.1, -0.2, 0.001, 0.002, 0.3),
+        width=640, height=480, fx=520.0, fy=510.0, cx=322.0, cy=238.0, distortion_model=model,
+        distortion=coefficients[:4] if model == 'equidistant' else coefficients,
     )  # fmt: skip
     assert camera_from_message(camera_message(camera, frame_id='cam')) == camera
 
@@ -33,6 +34,13 @@ def test_fisheye_is_another_name_of_equidistant():
     message = camera_info()
     message.distortion_model, message.d = 'fisheye', [0.1, 0.0, 0.0, 0.0]
     assert camera_from_message(message).distortion_model == 'equidistant'
+
+
+def test_a_distortion_of_wrong_length_is_refused_with_the_right_ones():
+    message = camera_info()
+    message.distortion_model, message.d = 'plumb_bob', [0.1, 0.2, 0.3]
+    with pytest.raises(CameraError, match='takes 0 or 4 or 5 or 8 or 12 or 14 coefficients, got 3'):
+        camera_from_message(message)
 
 
 @pytest.mark.parametrize(
