@@ -39,7 +39,9 @@ def test_fisheye_is_another_name_of_equidistant():
 def test_a_distortion_of_wrong_length_is_refused_with_the_right_ones():
     message = camera_info()
     message.distortion_model, message.d = 'plumb_bob', [0.1, 0.2, 0.3]
-    with pytest.raises(CameraError, match='takes 0 or 4 or 5 or 8 or 12 or 14 coefficients, got 3'):
+    with pytest.raises(
+        CameraError, match='takes 0 or 4 or 5 or 8 or 12 or 14 coefficients, got 3'
+    ):
         camera_from_message(message)
 
 
