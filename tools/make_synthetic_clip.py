@@ -2,7 +2,7 @@
 
 Run from the repository's root:
     python tools/make_synthetic_clip.py                      # the shipped clip, from its seed
-    python tools/make_synthetic_clip.py --seed 3 --background wood --out /tmp/clip
+    python tools/make_synthetic_clip.py --seed 3 --background wood --out my_clip
 """
 
 import argparse
