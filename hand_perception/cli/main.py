@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -37,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HandPerceptionError as error:
         print(f'hand_perception {options.command}: {error}', file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough, as `head` does; nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return 130

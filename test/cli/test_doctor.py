@@ -97,6 +97,20 @@ def test_a_broken_ros_is_a_finding_and_the_other_checks_still_run(monkeypatch):
     assert found['weights'].level == doctor.OK
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    running = subprocess.Popen(
+        [sys.executable, '-u', '-m', 'hand_perception.cli', 'doctor'],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stdout.readline().startswith('ok')
+    running.stdout.close()
+    error = running.stderr.read()
+    running.stderr.close()
+    running.wait(120)
+    assert 'Traceback' not in error
+    assert 'BrokenPipe' not in error
+
+
 @pytest.mark.parametrize('arguments', [['--help'], ['predict', '--help'], ['demo', '--help']])
 def test_help_is_there_and_quick_to_ask(arguments):
     done = subprocess.run(
