@@ -70,10 +70,18 @@ class Camera:
     @classmethod
     def assumed(cls, width: int, height: int, *, focal_ratio: float = 1.0) -> 'Camera':
         """Make a camera for an image without camera_info: focal length ratio x the long side."""
-        focal = focal_ratio * max(width, height)
+        return cls.centred(
+            width, height, focal_px=focal_ratio * max(width, height), is_assumed=True
+        )
+
+    @classmethod
+    def centred(
+        cls, width: int, height: int, *, focal_px: float, is_assumed: bool = False
+    ) -> 'Camera':
+        """Make a camera of which only the focal length is known: it looks at the middle."""
         return cls(
-            width=width, height=height, fx=focal, fy=focal,
-            cx=(width - 1) / 2, cy=(height - 1) / 2, is_assumed=True,
+            width=width, height=height, fx=focal_px, fy=focal_px,
+            cx=(width - 1) / 2, cy=(height - 1) / 2, is_assumed=is_assumed,
         )  # fmt: skip
 
     def __post_init__(self) -> None:

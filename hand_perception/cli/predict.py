@@ -217,10 +217,7 @@ def _readable(source: VideoSource, counts: _Counts) -> Iterable[VideoFrame]:
 def _camera(source: VideoSource, image: ImageArray, options: argparse.Namespace) -> Camera:
     height, width = image.shape[:2]
     if options.focal_px > 0:
-        return Camera(
-            width=width, height=height, fx=options.focal_px, fy=options.focal_px,
-            cx=(width - 1) / 2, cy=(height - 1) / 2,
-        )  # fmt: skip
+        return Camera.centred(width, height, focal_px=options.focal_px)
     if source.camera is not None:
         return source.camera
     return Camera.assumed(width, height, focal_ratio=options.focal_ratio)

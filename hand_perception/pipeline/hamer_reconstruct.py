@@ -3,6 +3,7 @@
 Left hands are mirrored in the crop and mirrored back by ``models.hamer.mirroring``.
 """
 
+import copy
 import dataclasses
 import functools
 import logging
@@ -108,9 +109,9 @@ class HamerReconstructor:
 
     def with_settings(self, settings: PipelineSettings) -> 'HamerReconstructor':
         """Return a reconstructor with other live settings that shares the network."""
-        if settings == self._settings:
-            return self
-        return HamerReconstructor(self._engine, self._network, settings)
+        other = copy.copy(self)
+        other._settings = settings
+        return other
 
     def side_evidence(self, camera: Camera, hands: Sequence[HandLandmarks]) -> list[float]:
         """Say for each hand how much better a right hand fits its landmarks than a left one."""

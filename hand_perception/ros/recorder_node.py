@@ -23,6 +23,7 @@ from hand_perception.config import RecorderSettings
 from hand_perception.errors import SourceError
 from hand_perception.msg import HandPose, HandPoseArray
 from hand_perception.ros.bag import BagWriter
+from hand_perception.ros.messages import stamp_ns_of
 from hand_perception.ros.params import NodeParameters
 from hand_perception.ros.process import run_node
 
@@ -126,13 +127,13 @@ class RunSummary:
 
     def add_image(self, message: CompressedImage) -> None:
         """Count a camera image."""
-        self._images.append(_stamp_ns(message))
+        self._images.append(stamp_ns_of(message.header))
 
     def add_pose(self, message: HandPoseArray) -> None:
         """Add the hands of an image."""
         counts = (message.frames_processed, message.frames_dropped)
-        self._poses.append((_stamp_ns(message), message.age, *counts))
-        self._hands += [(_stamp_ns(message), hand) for hand in message.hands]
+        self._poses.append((stamp_ns_of(message.header), message.age, *counts))
+        self._hands += [(stamp_ns_of(message.header), hand) for hand in message.hands]
 
     def progress(self) -> dict[str, int]:
         """Give the numbers so far."""
@@ -185,7 +186,7 @@ class OverlayVideo:
     def add(self, message: Image) -> None:
         """Add an overlay image (bgr8, rows without padding, as the node publishes it)."""
         image = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
-        stamp_ns = _stamp_ns(message)
+        stamp_ns = stamp_ns_of(message.header)
         if self._writer is None:
             self._writer = cv2.VideoWriter(
                 str(self._path),
@@ -209,11 +210,6 @@ class OverlayVideo:
         """Finish the file."""
         if self._writer is not None:
             self._writer.release()
-
-
-def _stamp_ns(message: Any) -> int:
-    stamp = message.header.stamp
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def main(args: list[str] | None = None) -> int:

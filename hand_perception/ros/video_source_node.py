@@ -209,7 +209,7 @@ class VideoSourceNode(Node):
             focal_px = self._settings.focal_px
             if not focal_px:
                 return
-            camera = Camera.assumed(width, height, focal_ratio=focal_px / max(width, height))
+            camera = Camera.centred(width, height, focal_px=focal_px)
         if self._camera_info is None or self._camera_info[0] != (width, height):
             try:
                 message = camera_message(

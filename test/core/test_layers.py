@@ -29,7 +29,6 @@ LAYERS = (
     ('synthetic', 'pipeline'),
     ('evaluation', 'video'),
     ('ros', 'cli'),
-    ('demo',),
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 MODULES = sorted(
