@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from hand_perception import config
-from hand_perception.config import PerceptionSettings, Settings, SettingValue, VideoSourceSettings
+from hand_perception.config import PerceptionSettings, VideoSourceSettings
+from hand_perception.settings_base import Settings, SettingValue
 
 #: Parameter file -> node -> (settings, values that differ from the defaults in this set-up).
 PROFILES: Final[Mapping[str, Mapping[str, tuple[type[Settings], Mapping[str, SettingValue]]]]] = {

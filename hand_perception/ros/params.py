@@ -14,8 +14,8 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from hand_perception.config import Setting, Settings
 from hand_perception.errors import ConfigError
+from hand_perception.settings_base import Setting, Settings
 
 SettingsT = TypeVar('SettingsT', bound=Settings)
 

@@ -14,7 +14,8 @@ PACKAGE = ROOT / 'hand_perception'
 # its own and from itself.
 LAYERS = (
     ('errors',),
-    ('config', 'datatypes', 'optional', 'shared_files'),
+    ('settings_base', 'datatypes', 'optional', 'shared_files'),
+    ('config', 'actions'),
     (
         'geometry',
         'boxes',
@@ -22,6 +23,7 @@ LAYERS = (
         'settings_files',
         'predictions',
         'calibration_file',
+        'labels',
         'msg',
     ),
     ('rendering',),

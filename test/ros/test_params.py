@@ -7,20 +7,21 @@ from rcl_interfaces.msg import ParameterType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from hand_perception.config import PerceptionSettings, Settings, VideoSourceSettings, _setting
+from hand_perception.config import PerceptionSettings, VideoSourceSettings
 from hand_perception.errors import ConfigError
 from hand_perception.ros.params import NodeParameters, descriptor
+from hand_perception.settings_base import Settings, make_setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class SomeSettings(Settings):
     """One setting of each kind."""
 
-    size: int = _setting(2, 'How many.', minimum=1, maximum=8)
-    scale: float = _setting(1.0, 'How large.', minimum=0.5, maximum=1.5, live=True)
-    mode: str = _setting('slow', 'How fast.', choices=('slow', 'fast'), live=True)
-    folder: str = _setting('', 'Where.')
-    is_open: bool = _setting(True, 'Whether.')
+    size: int = make_setting(2, 'How many.', minimum=1, maximum=8)
+    scale: float = make_setting(1.0, 'How large.', minimum=0.5, maximum=1.5, live=True)
+    mode: str = make_setting('slow', 'How fast.', choices=('slow', 'fast'), live=True)
+    folder: str = make_setting('', 'Where.')
+    is_open: bool = make_setting(True, 'Whether.')
 
 
 @pytest.fixture
