@@ -284,6 +284,7 @@ class FrameResult:
         hands: tracked hands, left before right.
         reset_reason: why the stream was reset before this image; empty when it was not.
         num_detections: how many palm searches ran on this image.
+        is_between_tokens: the hands are those of a recogniser that did not look at this image.
         stage_s: seconds spent per stage of the pipeline, in order.
     """
 
@@ -292,4 +293,5 @@ class FrameResult:
     hands: tuple[Hand, ...]
     reset_reason: str = ''
     num_detections: int = 0
+    is_between_tokens: bool = False
     stage_s: tuple[tuple[str, float], ...] = ()
