@@ -202,7 +202,7 @@ build_package() {
   want=$( {
     cat "$work/venv.stamp"
     cd "$root"
-    cat CMakeLists.txt package.xml msg/*.msg
+    cat CMakeLists.txt package.xml msg/*.msg srv/*.srv
     find hand_perception launch config scripts/nodes test/*/test_*.py -type f ! -path '*/__pycache__/*' |
       LC_ALL=C sort
   } | digest)

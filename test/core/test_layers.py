@@ -25,6 +25,7 @@ LAYERS = (
         'calibration_file',
         'labels',
         'msg',
+        'srv',
     ),
     ('rendering',),
     ('models',),
@@ -61,7 +62,7 @@ names = []
 def walk(package):
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + '.'):
         room = module.name.split('.')[1]
-        if room in ('ros', 'msg') or module.name.endswith('__main__') or room == 'demo':
+        if room in ('ros', 'msg', 'srv') or module.name.endswith('__main__') or room == 'demo':
             continue
         names.append(module.name)
         imported = importlib.import_module(module.name)
