@@ -29,7 +29,7 @@ LAYERS = (
     ),
     ('rendering',),
     ('models',),
-    ('synthetic', 'pipeline'),
+    ('synthetic', 'pipeline', 'teleop'),
     ('evaluation', 'video'),
     ('ros', 'cli'),
 )
@@ -46,6 +46,7 @@ class Blocker:
     BLOCKED = {
         'rclpy', 'launch', 'launch_ros', 'cv_bridge', 'std_msgs', 'sensor_msgs', 'geometry_msgs',
         'torchvision', 'timm', 'scipy', 'smplx', 'rosbags', 'matplotlib', 'safetensors',
+        'dex_retargeting',
     }
 
     def find_spec(self, name, path=None, target=None):

@@ -1,0 +1,1 @@
+"""Teleoperation: hands in, bounded motion of an arm out; no ROS, and the time is always given."""
