@@ -15,6 +15,7 @@ from typing import Final
 from hand_perception import config
 from hand_perception.config import PerceptionSettings, VideoSourceSettings
 from hand_perception.settings_base import Settings, SettingValue
+from hand_perception.teleop.node_settings import TeleopNodeSettings
 
 #: Parameter file -> node -> (settings, values that differ from the defaults in this set-up).
 PROFILES: Final[Mapping[str, Mapping[str, tuple[type[Settings], Mapping[str, SettingValue]]]]] = {
@@ -26,11 +27,18 @@ PROFILES: Final[Mapping[str, Mapping[str, tuple[type[Settings], Mapping[str, Set
     'robot': {
         'perception': (PerceptionSettings, {'max_age_ms': 200.0}),
     },
+    # What is older than teleop would use is not worth a look.
+    'teleoperation': {
+        'perception': (PerceptionSettings, {'max_age_ms': 150.0}),
+        'video_source': (VideoSourceSettings, {}),
+        'teleop': (TeleopNodeSettings, {}),
+    },
 }
 
 _TITLES: Final = {
     'egocentric': 'A head- or chest-mounted camera, or a video of one.',
     'robot': 'A camera driver on a robot publishes the images.',
+    'teleoperation': 'A camera sees the hands of an operator; they drive the arms of a robot.',
 }
 _TABLE: Final = re.compile(
     r'(<!-- settings:(?P<name>\w+) -->\n)(?P<table>.*?)(<!-- /settings -->)', re.DOTALL
@@ -75,7 +83,8 @@ def fill_tables(text: str) -> str:
     """Fill every ``<!-- settings:NAME -->`` block of a Markdown text."""
 
     def table(match: re.Match[str]) -> str:
-        settings = getattr(config, match['name'])
+        in_profiles = {s.__name__: s for nodes in PROFILES.values() for s, _ in nodes.values()}
+        settings = in_profiles.get(match['name']) or getattr(config, match['name'])
         return f'{match[1]}{markdown_table(settings)}{match[4]}'
 
     return _TABLE.sub(table, text)

@@ -121,6 +121,10 @@ class FrameLookup:
             self._last = (key, self._look_up(frame_id, stamp_ns))
         return self._last[1]
 
+    def newest(self, frame_id: str) -> TransformStamped | None:
+        """Give the newest transform from a frame into the target frame; its stamp says when."""
+        return self._ask(frame_id.lstrip('/'), Time())
+
     def _look_up(self, frame_id: str, stamp_ns: int) -> TransformStamped | None:
         source = frame_id.lstrip('/')
         if not source:
@@ -130,14 +134,17 @@ class FrameLookup:
             same = TransformStamped(child_frame_id=source)
             same.header.frame_id = self.target_frame
             return same
-        if self._tf is None:
-            self.counts[_MISSING_PACKAGE] += 1
-            return None
         if not stamp_ns:
             # Time 0 means "the newest there is" to tf2: a place of another time.
             return self._fail(_NO_STAMP, 'images are stamped 0, so no transform is theirs')
+        return self._ask(source, Time(nanoseconds=stamp_ns))
+
+    def _ask(self, source: str, time: Time) -> TransformStamped | None:
+        if self._tf is None:
+            self.counts[_MISSING_PACKAGE] += 1
+            return None
         try:
-            transform = self._tf.lookup(self.target_frame, source, Time(nanoseconds=stamp_ns))
+            transform = self._tf.lookup(self.target_frame, source, time)
         except self._tf.error as error:
             # Not connected, not known, a loop, before or after everything known: one class each.
             kind = f'{_NO_TRANSFORM} ({type(error).__name__})'

@@ -20,7 +20,6 @@ LAYERS = (
         'geometry',
         'boxes',
         'dds_profile',
-        'settings_files',
         'predictions',
         'calibration_file',
         'labels',
@@ -30,7 +29,7 @@ LAYERS = (
     ('rendering',),
     ('models',),
     ('synthetic', 'pipeline', 'teleop'),
-    ('evaluation', 'video'),
+    ('evaluation', 'video', 'settings_files'),
     ('ros', 'cli'),
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
