@@ -38,16 +38,16 @@ TELEOP_ARGUMENTS = (
     ('left_hand_config', None, 'YAML file of dex-retargeting for the left robot hand'),
     ('right_hand_config', None, 'YAML file of dex-retargeting for the right robot hand'),
 )
-# Topics of teleop that a robot names differently: name in the node, argument, what it is.
-TELEOP_TOPICS = (
-    ('joy', 'joy_topic', 'buttons of the clutch'),
-    ('joint_states', 'joint_states_topic', 'joints of the robot hands'),
-    ('~/left/arm_pose', 'left_arm_pose_topic', 'where the left arm is (PoseStamped)'),
-    ('~/right/arm_pose', 'right_arm_pose_topic', 'where the right arm is (PoseStamped)'),
-    ('~/left/target', 'left_target_topic', 'where the left arm should be (PoseStamped)'),
-    ('~/right/target', 'right_target_topic', 'where the right arm should be (PoseStamped)'),
-    ('~/left/twist', 'left_twist_topic', 'how the left arm should move (TwistStamped)'),
-    ('~/right/twist', 'right_twist_topic', 'how the right arm should move (TwistStamped)'),
+# Topics of teleop that a robot names differently: argument, name in the node, what it is.
+TOPIC_ARGUMENTS = (
+    ('joy_topic', 'joy', 'buttons of the clutch (sensor_msgs/Joy)'),
+    ('joint_states_topic', 'joint_states', 'joints of the robot hands'),
+    ('left_arm_pose_topic', '~/left/arm_pose', 'where the left arm is (PoseStamped)'),
+    ('right_arm_pose_topic', '~/right/arm_pose', 'where the right arm is (PoseStamped)'),
+    ('left_target_topic', '~/left/target', 'where the left arm should be (PoseStamped)'),
+    ('right_target_topic', '~/right/target', 'where the right arm should be (PoseStamped)'),
+    ('left_twist_topic', '~/left/twist', 'how the left arm should move (TwistStamped)'),
+    ('right_twist_topic', '~/right/twist', 'how the right arm should move (TwistStamped)'),
 )
 
 
@@ -103,7 +103,7 @@ def generate_launch_description() -> LaunchDescription:
     ]
     arguments += [
         DeclareLaunchArgument(name, default_value=topic, description=description)
-        for topic, name, description in TELEOP_TOPICS
+        for name, topic, description in TOPIC_ARGUMENTS
     ]
     return LaunchDescription(
         [
@@ -154,7 +154,7 @@ def _teleop(context: LaunchContext) -> list[Node]:
         remappings=[
             ('hands/left/pose', f'/{hands}/left/pose'),
             ('hands/right/pose', f'/{hands}/right/pose'),
-            *((topic, LaunchConfiguration(name)) for topic, name, _ in TELEOP_TOPICS),
+            *((topic, LaunchConfiguration(name)) for name, topic, _ in TOPIC_ARGUMENTS),
         ],
         additional_env={
             profile: EnvironmentVariable(profile, default_value=LaunchConfiguration('dds_profile'))

@@ -44,13 +44,15 @@ def rviz_topics():
     return {display['Topic']['Value'] for display in displays if 'Topic' in display}
 
 
-def test_both_launch_files_are_there():
-    assert [path.name for path in LAUNCH_FILES] == ['egocentric.launch.py', 'robot.launch.py']
+def test_all_launch_files_are_there():
+    assert [path.name for path in LAUNCH_FILES] == [
+        'egocentric.launch.py', 'robot.launch.py', 'teleoperation.launch.py',
+    ]  # fmt: skip
 
 
 def test_every_installed_program_is_an_executable_python_program():
     programs = installed_programs()
-    assert {'perception', 'video_source', 'recorder', 'hand_perception'} == {
+    assert {'perception', 'video_source', 'recorder', 'teleop', 'hand_perception'} == {
         path.name for path in programs
     }
     for path in programs:
@@ -99,7 +101,11 @@ def test_every_named_file_is_in_the_package(path):
 
 @pytest.mark.parametrize(
     ('profile', 'nodes'),
-    [('egocentric', OWN_NODES), ('robot', {'perception'})],
+    [
+        ('egocentric', OWN_NODES),
+        ('robot', {'perception'}),
+        ('teleoperation', OWN_NODES | {'teleop'}),
+    ],
 )
 def test_parameter_file_addresses_the_nodes_in_any_namespace(profile, nodes):
     content = yaml.safe_load((ROOT / 'config' / f'{profile}.yaml').read_text(encoding='utf-8'))
@@ -113,7 +119,7 @@ def test_every_remapped_topic_of_our_nodes_is_one_that_they_use():
 
 
 def test_every_topic_in_the_rviz_view_is_remapped_and_published():
-    topics = rviz_topics()
+    topics = {topic for topic in rviz_topics() if topic.startswith('/hands/')}
     assert topics == {'/hands/image', '/hands/markers', '/hands/overlay'}
     assert topics <= remapped_names(EGOCENTRIC)
     assert {topic.removeprefix('/hands/') for topic in topics} <= topics_named_in_nodes()

@@ -61,10 +61,10 @@ def first_message():
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     executor.add_node(node)
 
-    def wait(topic, kind, accept, process):
+    def wait(topic, kind, accept, process, qos=5):
         accepted = []
         subscription = node.create_subscription(
-            kind, topic, lambda message: accept(message) and accepted.append(message), 5
+            kind, topic, lambda message: accept(message) and accepted.append(message), qos
         )
         deadline = time.monotonic() + START_S
         while not accepted and time.monotonic() < deadline and process.poll() is None:
