@@ -122,7 +122,7 @@ class MotionLimiter:
             turn_between(self._quaternion, quaternion), self._angular, self._rotation, share,
             seconds,
         )  # fmt: skip
-        self._turn(scaled(add(self._angular, angular), seconds / 2), angular)
+        self._turn(_way(self._angular, angular, self._rotation, seconds), angular)
         return self.target
 
     def brake(self, seconds: float) -> Target:
@@ -164,7 +164,7 @@ class MotionLimiter:
         self._linear = velocity
 
     def _moved(self, velocity: Vector, seconds: float) -> Vector:
-        return add(self._position, scaled(add(self._linear, velocity), seconds / 2))
+        return add(self._position, _way(self._linear, velocity, self._translation, seconds))
 
     def _keeps_box(self, velocity: Vector, seconds: float) -> bool:
         """Whether the step, and a full brake after it, end inside."""
@@ -212,6 +212,17 @@ def next_velocity(
     if size <= change:
         return wanted
     return add(velocity, scaled(difference, change / size))
+
+
+def _way(before: Vector, after: Vector, limits: Limits, seconds: float) -> Vector:
+    """Give the way of a step: velocity changes evenly, but to rest as soon as it can.
+
+    A motion that slowed down to rest over the whole step would go farther than a full brake, and
+    so past the goal or out of the box.
+    """
+    if after == ZERO:
+        return _braked(before, limits.acceleration, seconds)[0]
+    return scaled(add(before, after), seconds / 2)
 
 
 def _braked(velocity: Vector, acceleration: float, seconds: float) -> tuple[Vector, Vector]:
