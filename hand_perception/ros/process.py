@@ -158,12 +158,18 @@ def run_node(make_node: Callable[[Future], Any], args: list[str] | None) -> int:
         return 1
     done: Future = Future()
     node: Node | None = None
+    executor = SingleThreadedExecutor()
 
-    def stop() -> None:
+    def finish() -> None:
         if not done.done():
             done.set_result(0)
 
-    executor = SingleThreadedExecutor()
+    def stop() -> None:
+        # In the executor's own thread: set from here, the result would be seen, and the executor
+        # gone, before it is woken. One that is gone already needs no end.
+        with contextlib.suppress(rclpy_implementation.InvalidHandle):
+            executor.create_task(finish)
+
     with stop_signals(stop):
         try:
             node = make_node(done)

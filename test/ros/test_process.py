@@ -18,7 +18,7 @@ from hand_perception import dds_profile
 from hand_perception.ros.process import forwarded_logs, tune_process
 
 ROOT = Path(__file__).parents[2]
-READY = {'perception': 'ready: ', 'video_source': 'publishing '}
+READY = {'perception': 'ready: ', 'video_source': 'publishing ', 'teleop': 'ready: '}
 
 
 class NodeProcess:
@@ -76,7 +76,7 @@ def environment(ros_environment):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize('node', ['perception', 'video_source'])
+@pytest.mark.parametrize('node', ['perception', 'video_source', 'teleop'])
 def test_signal_ends_a_node_cleanly(node, number, environment):
     running = NodeProcess(node, environment)
     running.wait_ready()
@@ -89,7 +89,7 @@ def test_signal_ends_a_node_cleanly(node, number, environment):
     assert not [segment for segment in segments if Path(segment).exists()]
 
 
-@pytest.mark.parametrize('node', ['perception', 'video_source'])
+@pytest.mark.parametrize('node', ['perception', 'video_source', 'teleop'])
 def test_ctrl_c_on_ros2_launch_which_arrives_twice_ends_a_node_cleanly(node, environment):
     running = NodeProcess(node, environment)
     running.wait_ready()
@@ -137,6 +137,8 @@ def test_a_video_played_once_ends_with_exit_code_zero(environment):
         ('perception', 'box_source:=topic', "set backend to 'hamer' or box_source to 'detector'"),
         ('perception', 'hand_scale:=big', r"hand_scale must be 0.5 to 1.5, got 'big' (str)"),
         ('video_source', 'source:=/nowhere.mp4', "'/nowhere.mp4' is no file or folder"),
+        ('teleop', 'box_min:=9 9 9', 'box_min must lie below box_max'),
+        ('teleop', 'right_hand_config:=/nowhere.yaml', '/nowhere.yaml does not exist'),
         ('video_source', 'transport:=pigeon', "transport must be 'raw' or 'compressed' or 'both'"),
     ],
 )
