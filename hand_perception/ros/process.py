@@ -166,8 +166,8 @@ def run_node(make_node: Callable[[Future], Any], args: list[str] | None) -> int:
 
     def stop() -> None:
         # In the executor's own thread: set from here, the result would be seen, and the executor
-        # gone, before it is woken. One that is gone already needs no end.
-        with contextlib.suppress(rclpy_implementation.InvalidHandle):
+        # gone, before it is woken. One that is gone already (its guard is None) needs no end.
+        with contextlib.suppress(rclpy_implementation.InvalidHandle, AttributeError):
             executor.create_task(finish)
 
     with stop_signals(stop):
