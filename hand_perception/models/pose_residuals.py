@@ -67,6 +67,16 @@ class Target:
     directions: DoubleArray
     size: DoubleArray
 
+    def row(self, hand: int) -> 'Target':
+        """Give the target of one hand alone."""
+        only = slice(hand, hand + 1)
+        return Target(
+            points=self.points[only],
+            world=self.world[only],
+            directions=self.directions[only],
+            size=self.size[only],
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose:
@@ -96,6 +106,11 @@ class Pose:
         """Take the chosen hands from another pose."""
         for name in self.__slots__:
             getattr(self, name)[rows] = getattr(other, name)[rows]
+
+    def set_row(self, hand: int, other: 'Pose') -> None:
+        """Take one hand from a pose of one hand."""
+        for name in self.__slots__:
+            getattr(self, name)[hand] = getattr(other, name)[0]
 
 
 class PoseResiduals:

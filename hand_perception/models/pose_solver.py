@@ -4,11 +4,13 @@ Fingers touch only through the palm: the normal equations are an arrow of one 6 
 blocks, solved by the Schur complement.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hand_perception import geometry
 from hand_perception.datatypes import DoubleArray
 from hand_perception.models.pose_residuals import (
     CROSS,
@@ -30,8 +32,30 @@ _CONVERGED, _EXACT = 1e-4, 1e-9
 _EYE: Final = np.eye(3)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """Orientations that N palms are drawn to, beside their target.
+
+    Attributes:
+        rotation: (N, 3, 3) camera from flat hand.
+        weight: added cost per squared radian.
+    """
+
+    rotation: DoubleArray
+    weight: float
+
+    def turn(self, frames: DoubleArray) -> DoubleArray:
+        """Give the (N, 3) rotation vectors, camera axes, by which palms are turned away."""
+        return geometry.axis_angle_from_rotation(frames[:, 0, 0] @ self.rotation.swapaxes(-1, -2))
+
+
 def solve_poses(
-    residuals: PoseResiduals, start: Pose, target: Target, *, max_steps: int
+    residuals: PoseResiduals,
+    start: Pose,
+    target: Target,
+    *,
+    max_steps: int,
+    pull: Pull | None = None,
 ) -> tuple[Pose, NDArray[np.int64]]:
     """Improve N poses until each has converged.
 
@@ -40,6 +64,7 @@ def solve_poses(
         start: poses as evaluated for the target; overwritten.
         target: what to fit.
         max_steps: most steps, refused ones included.
+        pull: orientations to stay near; the costs of the poses do not contain it.
 
     Returns:
         The best poses, never worse than the start, and the steps (N,) each took.
@@ -52,10 +77,13 @@ def solve_poses(
     for _ in range(max_steps):
         if not active.any():
             break
-        move, turn = _step(residuals, pose, target, damping)
+        move, turn = _step(residuals, pose, target, damping, pull)
         candidate = residuals.evaluate(turn @ pose.frames, pose.wrist + move, target)
         num_steps += active
         gain = pose.cost - candidate.cost
+        if pull is not None:
+            before, after = pull.turn(pose.frames), pull.turn(candidate.frames)
+            gain += pull.weight * ((before * before).sum(1) - (after * after).sum(1))
         is_better = active & (gain > 0)
         active &= ~(is_better & (gain < _CONVERGED * pose.cost + _EXACT)) & (
             damping < _MAX_DAMPING
@@ -73,7 +101,11 @@ def solve_poses(
 
 
 def _step(
-    residuals: PoseResiduals, pose: Pose, target: Target, damping: DoubleArray
+    residuals: PoseResiduals,
+    pose: Pose,
+    target: Target,
+    damping: DoubleArray,
+    pull: Pull | None,
 ) -> tuple[DoubleArray, DoubleArray]:
     """Solve for one step: move of the wrist (N, 3), turns of the frames (N, 5, 4, 3, 3)."""
     jacobian, wrist_jacobian = residuals.jacobian(pose, target)
@@ -85,6 +117,9 @@ def _step(
     wrist_transposed = wrist_jacobian.swapaxes(-1, -2)
     shared_matrix += wrist_transposed @ wrist_jacobian
     shared_gradient += wrist_transposed @ pose.wrist_residual[..., None]
+    if pull is not None:  # small turns add to the rotation vector, to first order
+        shared_matrix[:, 3:, 3:] += pull.weight * _EYE
+        shared_gradient[:, 3:, 0] += pull.weight * pull.turn(pose.frames)
     shared_diagonal = np.einsum('nii->ni', shared_matrix)
     shared_diagonal += damping[:, None] * (shared_diagonal + _RIDGE)
     coupling = normal[:, :, :NUM_SHARED, NUM_SHARED:NUM_COLUMNS]

@@ -1,10 +1,11 @@
 """Detect, then track: hands are followed by their landmarks, and palms are searched only when due.
 
-The landmark network looks at the predicted region of each track. The palm detector searches the
-whole image when fewer hands are followed than wanted, now and then also on enlarged tiles.
+The landmark network looks at the predicted region of each track, hidden hands included. The palm
+detector searches the whole image when fewer hands are followed than wanted, now and then also on
+enlarged tiles. ``association`` says which look shows which hand.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,12 +14,9 @@ import numpy as np
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Frame, HandLandmarks
 from hand_perception.models.landmarks.backend import LandmarkBackend, PalmDetection
-from hand_perception.models.landmarks.regions import (
-    are_duplicates,
-    hand_size_px,
-    region_from_keypoints,
-)
-from hand_perception.pipeline.track import Track, predicted_region
+from hand_perception.models.landmarks.regions import hand_size_px, region_from_keypoints
+from hand_perception.pipeline.association import assign, is_known, overlap_others
+from hand_perception.pipeline.track import Track, hide_track, predicted_region
 
 #: A palm seen on an enlarged tile starts a track only with this presence; fewer false hands.
 _TILE_PRESENCE: Final = 0.9
@@ -26,6 +24,8 @@ _TILE_PRESENCE: Final = 0.9
 _MIN_HAND_PX: Final = 12.0
 #: Palms looked at per hand still wanted: the best are often two views of one hand.
 _PALMS_PER_HAND: Final = 2
+#: A hand that was not seen for so long is lost: seen again, it is a new one. Seconds.
+OCCLUSION_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,16 @@ class Observations:
 
     Attributes:
         followed: tracks seen again, with their new landmarks.
+        hidden: tracks not seen in this image, but lately; no hand of theirs is to be published.
+        covered: ids of followed tracks that another hand overlaps: their side is hard to see.
         found: hands that no track explains.
         searched: a palm search ran on this image.
         searched_tiles: ... also on enlarged tiles.
     """
 
     followed: tuple[tuple[Track, HandLandmarks], ...]
+    hidden: tuple[Track, ...]
+    covered: frozenset[int]
     found: tuple[HandLandmarks, ...]
     searched: bool
     searched_tiles: bool
@@ -53,60 +57,118 @@ def observe_hands(
     *,
     since_search_s: float,
     since_tiles_s: float,
+    occlusion_s: float = OCCLUSION_S,
 ) -> Observations:
-    """Look for the followed hands, and for new ones when a search is due."""
-    followed = _follow(backend, frame, tracks, settings)
-    lost = [t for t in tracks if all(t is not again for again, _ in followed)]
+    """Look for the followed hands, and for new ones when a search is due.
+
+    Args:
+        backend: networks.
+        frame: the image.
+        tracks: hands followed so far, hidden ones too.
+        settings: of the pipeline.
+        since_search_s: seconds since the last palm search.
+        since_tiles_s: seconds since the last one on tiles.
+        occlusion_s: for how long a hand that is not seen is waited for; 0 loses it at once.
+    """
+    tracks = sorted(tracks, key=lambda track: track.track_id)
+    followed, other = _follow(backend, frame, tracks, settings)
+    missing = _without(tracks, followed)
     wanted = settings.max_hands - len(followed)
-    if not (wanted > 0 and (lost or not followed or since_search_s >= settings.search_interval_s)):
-        return Observations(followed=followed, found=(), searched=False, searched_tiles=False)
-    with_tiles = since_tiles_s >= settings.tile_interval_s
-    found = _find(backend, frame, [hand for _, hand in followed], settings, wanted, with_tiles)
-    followed += _matches(lost, found)
-    explained = [hand for _, hand in followed]
-    found = [hand for hand in found if all(hand is not other for other in explained)]
+    is_newly_lost = any(not track.is_hidden for track in missing)
+    is_due = is_newly_lost or not followed or since_search_s >= settings.search_interval_s
+    searched, with_tiles = wanted > 0 and is_due, False
+    found: list[HandLandmarks] = []
+    if searched:
+        with_tiles = since_tiles_s >= settings.tile_interval_s
+        known = [hand for _, hand in followed]
+        found = _find(backend, frame, known, other, settings, wanted, with_tiles)
+        chosen = assign(
+            missing,
+            found,
+            frame.stamp_ns,
+            are_own=False,
+            one_hand_per_side=settings.one_hand_per_side,
+        )
+        pairs = zip(missing, chosen, strict=True)
+        again = [(track, found[j]) for track, j in pairs if j is not None]
+        found = [hand for j, hand in enumerate(found) if j not in chosen]
+        followed += again
+        missing = _without(missing, again)
+    latest_ns = frame.stamp_ns - round(occlusion_s * 1e9)
+    hidden = [hide_track(track) for track in missing if track.stamp_ns > latest_ns]
+    covered = overlap_others([hand for _, hand in followed])
     return Observations(
-        followed=followed, found=tuple(found), searched=True, searched_tiles=with_tiles
+        followed=tuple(followed),
+        hidden=tuple(hidden[-settings.max_hands :]),
+        covered=frozenset(
+            track.track_id
+            for (track, _), is_covered in zip(followed, covered, strict=True)
+            if is_covered
+        ),
+        found=tuple(found),
+        searched=searched,
+        searched_tiles=with_tiles,
     )
 
 
+def _without(tracks: list[Track], seen: Sequence[tuple[Track, HandLandmarks]]) -> list[Track]:
+    return [track for track in tracks if all(track is not other for other, _ in seen)]
+
+
 def _follow(
-    backend: LandmarkBackend, frame: Frame, tracks: Iterable[Track], settings: PipelineSettings
-) -> tuple[tuple[Track, HandLandmarks], ...]:
-    """Look where the tracks should be; of two tracks on one hand the older stays."""
-    tracks = sorted(tracks, key=lambda track: track.track_id)
+    backend: LandmarkBackend, frame: Frame, tracks: list[Track], settings: PipelineSettings
+) -> tuple[list[tuple[Track, HandLandmarks]], list[HandLandmarks]]:
+    """Look where the tracks should be: the hands seen there, and others seen instead."""
     if not tracks:
-        return ()
+        return [], []
     regions = [predicted_region(track, frame.stamp_ns) for track in tracks]
     hands = backend.observe(frame.image, regions, is_rgb=frame.is_rgb)
-    kept: list[tuple[Track, HandLandmarks]] = []
-    for track, hand in zip(tracks, hands, strict=True):
-        if _is_hand(hand, frame, settings.presence_threshold) and _is_new(
-            hand, (other for _, other in kept)
-        ):
-            kept.append((track, hand))
-    return tuple(kept)
+    looks = [
+        hand if _is_hand(hand, frame, settings.presence_threshold) else None for hand in hands
+    ]
+    chosen = assign(
+        tracks,
+        looks,
+        frame.stamp_ns,
+        are_own=True,
+        one_hand_per_side=settings.one_hand_per_side,
+    )
+    followed = [
+        (track, hands[j]) for track, j in zip(tracks, chosen, strict=True) if j is not None
+    ]
+    other = [hand for j, hand in enumerate(looks) if hand is not None and j not in chosen]
+    return followed, other
 
 
 def _find(
     backend: LandmarkBackend,
     frame: Frame,
     known: list[HandLandmarks],
+    other: list[HandLandmarks],
     settings: PipelineSettings,
     wanted: int,
     with_tiles: bool,
 ) -> list[HandLandmarks]:
-    """Search palms and look at the best; each new hand once, at most ``wanted``."""
+    """Search palms and look at the best; each new hand once, at most ``wanted``.
+
+    ``other`` hands were seen by the way and are as good as found.
+    """
+    found: list[HandLandmarks] = []
+    for hand in other:
+        if not is_known(hand, (*known, *found)):
+            found.append(hand)
+    if len(found) >= wanted:
+        return found[:wanted]
     palms = backend.search(
         frame.image,
         is_rgb=frame.is_rgb,
         threshold=settings.detection_threshold,
         with_tiles=with_tiles,
     )
-    palms = [palm for palm in palms if not _is_on_hand(palm, known)]
+    palms = [palm for palm in palms if not _is_on_hand(palm, [*known, *found])]
     palms = palms[: _PALMS_PER_HAND * wanted]
     if not palms:
-        return []
+        return found
     first = backend.observe(frame.image, [p.region for p in palms], is_rgb=frame.is_rgb)
     likely = [
         (palm, hand)
@@ -114,35 +176,19 @@ def _find(
         if _is_hand(hand, frame, settings.presence_threshold)
     ]
     if not likely:
-        return []
+        return found
     # A second look at the region that the landmarks give is what tracking will see.
     regions = [region_from_keypoints(hand.keypoints_2d) for _, hand in likely]
     second = backend.observe(frame.image, regions, is_rgb=frame.is_rgb)
-    found: list[HandLandmarks] = []
     for (palm, _), hand in sorted(
         zip(likely, second, strict=True), key=lambda pair: -pair[1].presence
     ):
         presence = settings.presence_threshold
         if palm.is_from_tile:
             presence = max(presence, _TILE_PRESENCE)
-        if _is_hand(hand, frame, presence) and _is_new(hand, (*known, *found)):
+        if _is_hand(hand, frame, presence) and not is_known(hand, (*known, *found)):
             found.append(hand)
     return found[:wanted]
-
-
-def _matches(
-    lost: list[Track], found: list[HandLandmarks]
-) -> tuple[tuple[Track, HandLandmarks], ...]:
-    """Give tracks that were lost in this very image the found hands that lie where they were."""
-    pairs: list[tuple[Track, HandLandmarks]] = []
-    free = list(found)
-    for track in lost:
-        before = track.known_landmarks.keypoints_2d
-        size, centre = hand_size_px(before), before.mean(0)
-        gaps = [float(np.linalg.norm(hand.keypoints_2d.mean(0) - centre)) for hand in free]
-        if gaps and min(gaps) < 0.5 * size:
-            pairs.append((track, free.pop(int(np.argmin(gaps)))))
-    return tuple(pairs)
 
 
 def _is_hand(hand: HandLandmarks, frame: Frame, presence: float) -> bool:
@@ -155,10 +201,6 @@ def _is_hand(hand: HandLandmarks, frame: Frame, presence: float) -> bool:
     height, width = frame.image.shape[:2]
     x, y = points.mean(0)
     return bool(0 <= x < width and 0 <= y < height)
-
-
-def _is_new(hand: HandLandmarks, others: Iterable[HandLandmarks]) -> bool:
-    return not any(are_duplicates(hand, other) for other in others)
 
 
 def _is_on_hand(palm: PalmDetection, known: list[HandLandmarks]) -> bool:

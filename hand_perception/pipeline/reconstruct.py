@@ -24,7 +24,7 @@ from hand_perception.datatypes import (
     ManoParameters,
 )
 from hand_perception.models.hand_model import HandModel, load_hand_model
-from hand_perception.models.landmark_fit import HandFit, LandmarkFitter
+from hand_perception.models.landmark_fit import HandFit, LandmarkFitter, PoseBefore
 from hand_perception.pipeline.hands import make_hand
 from hand_perception.pipeline.lift import (
     monocular_depth,
@@ -101,26 +101,36 @@ class LandmarkReconstructor:
         return [float(value) for value in odds]
 
     def _fit(
-        self, camera: Camera, hands: Sequence[HandLandmarks], is_right: NDArray[np.bool_]
+        self,
+        camera: Camera,
+        hands: Sequence[HandLandmarks],
+        is_right: NDArray[np.bool_],
+        before: Sequence[PoseBefore | None] | None = None,
     ) -> list[HandFit]:
         """Fit right hands: the landmarks of left ones are mirrored first."""
         rays = normalised_from_pixels(camera, np.stack([h.keypoints_2d for h in hands]))
         world = np.stack([hand.world_m for hand in hands])  # (N, 21, 3)
         rays = np.where(is_right[:, None, None], rays, rays * (-1.0, 1.0))
         world = np.where(is_right[:, None, None], world, geometry.mirror_points(world))
-        return self._fitter.fit(rays, world)
+        return self._fitter.fit(rays, world, before)
 
     def __call__(
         self, frame: Frame, tracks: Sequence[Track], shapes: ShapeMemory
     ) -> tuple[Hand, ...]:
         """Reconstruct all tracked hands of one image, in the order of the tracks.
 
-        Their size is a setting here: ``shapes`` is not used.
+        Their size is a setting here: of ``shapes`` only the poses before are used.
         """
         if not tracks:
             return ()
         is_right = np.array([track.is_right for track in tracks])
-        fits = self._fit(frame.camera, [track.known_landmarks for track in tracks], is_right)
+        fits = self._fit(
+            frame.camera,
+            [track.known_landmarks for track in tracks],
+            is_right,
+            shapes.poses.before(tracks, frame.stamp_ns),
+        )
+        shapes.poses.store(tracks, fits, frame.stamp_ns)
         rotations = np.stack([fit.rotations for fit in fits])  # (N, 16, 3, 3)
         surface = self._pose(
             rotations, np.tile(self._fitter.betas, (len(fits), 1)), [fit.transl for fit in fits]

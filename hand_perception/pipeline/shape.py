@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hand_perception.datatypes import DoubleArray
+from hand_perception.pipeline.pose_memory import PoseMemory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +32,15 @@ class ShapeEstimate:
 
 
 class ShapeMemory:
-    """Shapes of the tracks of one stream; forgets tracks that are gone, so it stays small."""
+    """Shapes of the tracks of one stream; forgets tracks that are gone, so it stays small.
+
+    Attributes:
+        poses: what the pose fit remembers of the same tracks.
+    """
 
     def __init__(self) -> None:
         """Start with no shapes."""
+        self.poses = PoseMemory()
         self._shapes: dict[int, ShapeEstimate] = {}
 
     def __len__(self) -> int:
@@ -44,6 +50,7 @@ class ShapeMemory:
     def reset(self) -> None:
         """Forget all shapes: another person's hands, or a wrong start."""
         self._shapes.clear()
+        self.poses.reset()
 
     def forget_all_but(self, track_ids: Iterable[int]) -> None:
         """Forget the shapes of tracks that are not among these."""

@@ -7,8 +7,10 @@ from stream_fakes import landmarks
 from hand_perception.pipeline.track import (
     continue_track,
     give_sides,
+    hide_track,
     predicted_region,
     start_track,
+    with_ids,
 )
 
 MS = 1_000_000
@@ -93,3 +95,82 @@ def test_a_region_never_runs_away():
     later = predicted_region(track, 10_000 * MS)
     moved = np.hypot(*np.subtract(later.center_px, now.center_px))
     assert moved <= 0.25 * now.size_px + 1e-6
+
+
+def sided(*tracks):
+    return give_sides(tracks, one_hand_per_side=True)
+
+
+def settled(track_id, *, is_right):
+    """A hand whose side was clear for half a second."""
+    score = 0.95 if is_right else 0.05
+    return sided(followed(new_track(track_id, right_score=score), [score] * 15))[0]
+
+
+def test_a_settled_side_is_kept_against_a_burst_of_wrong_looks():
+    track = settled(1, is_right=False)
+    for _ in range(7):  # a quarter of a second at 30 Hz
+        (track,) = sided(followed(track, [0.99]))
+        assert not track.is_right
+        assert not track.is_turned
+
+
+def test_a_settled_side_turns_once_when_all_later_looks_deny_it():
+    track, turns = settled(1, is_right=False), 0
+    for _ in range(30):
+        (track,) = sided(followed(track, [0.95]))
+        turns += track.is_turned
+    assert track.is_right
+    assert turns == 1
+
+
+def test_looks_that_go_back_and_forth_do_not_turn_a_settled_side():
+    track = settled(1, is_right=True)
+    for score in [0.05, 0.95] * 50:
+        (track,) = sided(followed(track, [score]))
+        assert track.is_right
+
+
+def test_two_settled_hands_keep_their_sides_while_the_net_calls_both_right():
+    left, right = settled(1, is_right=False), settled(2, is_right=True)
+    for _ in range(7):
+        left, right = sided(followed(left, [0.97]), followed(right, [0.97]))
+        assert (left.track_id, right.track_id) == (1, 2)
+        assert (left.is_right, right.is_right) == (False, True)
+
+
+def test_a_look_without_a_vote_moves_the_hand_and_leaves_its_side():
+    track = settled(1, is_right=True)
+    hand = landmarks((330, 240), right_score=0.01)
+    moved = continue_track(track, hand, track.stamp_ns + 33 * MS, has_vote=False)
+    assert moved.right_log_odds == track.right_log_odds
+    assert moved.landmarks is hand
+
+
+def test_a_hidden_hand_keeps_its_side_until_a_seen_hand_takes_it():
+    hidden = hide_track(settled(1, is_right=False))
+    alone = sided(hidden)
+    assert [(track.track_id, track.is_right) for track in alone] == [(1, False)]
+    beside_right = sided(hidden, settled(2, is_right=True))
+    assert [track.track_id for track in beside_right] == [1, 2]
+    beside_left = sided(hidden, settled(3, is_right=False))
+    assert [track.track_id for track in beside_left] == [3]
+
+
+def test_a_hidden_hand_is_looked_for_farther_ahead_than_a_seen_one():
+    track = continue_track(new_track(center=(300, 240)), landmarks((320, 240)), 33 * MS)
+    now = predicted_region(track, 33 * MS)
+
+    def lead(track):
+        later = predicted_region(track, 400 * MS)
+        return (later.center_px[0] - now.center_px[0]) / now.size_px
+
+    assert lead(track) == pytest.approx(0.25)
+    assert lead(hide_track(track)) == pytest.approx(0.5)
+
+
+def test_new_ids_go_to_the_tracks_that_are_named():
+    tracks = (new_track(1), new_track(2))
+    renamed = with_ids(tracks, {2: 7})
+    assert [track.track_id for track in renamed] == [1, 7]
+    assert renamed[0] is tracks[0]
