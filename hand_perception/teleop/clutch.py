@@ -67,6 +67,11 @@ class Lever:
         if self._is_down is not False:
             self._is_armed = False
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the last that was heard of it is that it is up."""
+        return self._is_down is False
+
     def is_known(self, now_ns: int) -> bool:
         """Whether its place is known."""
         self._expire(now_ns)
@@ -197,7 +202,7 @@ class Clutch:
             return Reason.CLUTCH_FLUTTERS
         if self._clutch != 'pinch' and not lever.is_known(now_ns):
             return Reason.CLUTCH_SILENT
-        if self._clutch == 'service' and not held['service']:
+        if self._clutch == 'service' and lever.is_up:
             return Reason.RELEASED
         if self._dead_man != 'none' and not held[self._dead_man]:
             return Reason.DEAD_MAN

@@ -157,10 +157,10 @@ class TeleopSettings(HandGateSettings):
         choices=('silence', 'brake'),
     )
     stall_s: float = make_setting(
-        0.1,
-        'A longer time between two targets counts as a loss: arms stop when they hear nothing '
-        '(MoveIt Servo after 0.1 s).',
-        minimum=0.02,
+        0.08,
+        'A time between two targets from which it is a loss: arms stop by themselves when they '
+        'hear nothing (MoveIt Servo after 0.1 s), and must not start again with a jump.',
+        minimum=0.005,
         maximum=1.0,
     )
     arm_feedback: bool = make_setting(
@@ -235,6 +235,11 @@ class TeleopSettings(HandGateSettings):
                     f'{small} must be less than {large}, got {getattr(self, small)} and '
                     f'{getattr(self, large)}'
                 )
+        if self.stall_s * self.rate_hz < 2:
+            raise ConfigError(
+                f'stall_s must be at least two periods of rate_hz, got {self.stall_s} s at '
+                f'{self.rate_hz} Hz'
+            )
         self._check_clutch()
         rest_s = max(
             self.max_speed / self.max_acceleration,

@@ -85,7 +85,8 @@ class SideTeleop:
         if state is State.ENGAGED:
             commands = self._engaged(hand, wish, passed_ns, now_ns)
         elif state is State.HOLDING:
-            commands = self._holding(wish, passed_ns, now_ns)
+            if self._told == self._state:  # every loss is told before it ends
+                commands = self._holding(wish, passed_ns, now_ns)
         elif state is State.WAITING:
             self._waiting(hand, wish, now_ns)
         elif wish.is_pressed:
@@ -140,7 +141,7 @@ class SideTeleop:
         self, hand: HandStatus, wish: ClutchReading, passed_ns: int, now_ns: int
     ) -> Commands | None:
         seconds = passed_ns * 1e-9
-        if passed_ns > self._settings.stall_s * 1e9:
+        if passed_ns >= self._settings.stall_s * 1e9:
             return self._lose(Reason.STALLED, now_ns)  # the arm has stopped: nothing to brake
         loss = _loss(hand) if hand.hand is None or hand.run != self._run else Reason.NONE
         if loss is Reason.NONE:

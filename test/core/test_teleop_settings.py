@@ -33,6 +33,7 @@ def test_defaults_are_allowed_and_every_setting_has_a_sentence():
         ({'dead_man': 'pinch', 'pinch_hand': 'same'}, 'gripper_source to grasp'),
         ({'clutch': 'pinch', 'sides': 'both'}, 'gripper_source to grasp'),
         ({'loss_stop': 'brake', 'max_speed': 2.0}, 'longer than hold_timeout_s'),
+        ({'rate_hz': 20.0}, 'at least two periods of rate_hz'),
         ({'max_speed': 0.0}, '0.001 to 5'),
         ({'clutch': 'voice'}, "'service' or 'button' or 'pinch'"),
     ],

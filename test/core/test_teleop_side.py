@@ -337,6 +337,13 @@ def test_when_the_time_jumps_ahead_an_engaged_side_holds():
     assert table.state is State.HOLDING
 
 
+def test_a_loss_is_told_even_where_nothing_is_held():
+    table = Table(hold_timeout_s=0.0).engage()
+    table.now_ns -= 60 * SECOND
+    assert table.tick().state.state is State.HOLDING
+    assert table.tick().state.state is State.DISENGAGED
+
+
 def test_without_the_pose_of_the_arm_nothing_is_engaged():
     table = Table()
     table.arm_is_heard = False

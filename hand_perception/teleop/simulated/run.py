@@ -30,6 +30,12 @@ _OTHER_FAULTS: Final = (
 )  # fmt: skip
 FAULTS: Final = (*CAMERA_FAULTS, *_OTHER_FAULTS)
 _MOMENTARY: Final = ('clock jumps back', 'clock jumps ahead')
+#: Faults of one image; and sides that are swapped for less time than it takes to engage: a hand
+#: that is on the wrong side from before the act until after it is no consumer's to notice.
+_LENGTHS_S: Final = {
+    'loss of one image': 0.034, 'outlier': 0.034, 'flip': 0.034,
+    'ids swapped': 0.5, 'sides swapped': 0.5,
+}  # fmt: skip
 #: A fault comes when everybody has been engaged for about this long, seconds.
 _CALM_S: Final = (0.5, 2.5)
 #: Nor does it keep anybody waiting longer than this, seconds.
@@ -191,9 +197,7 @@ class SafetyRun:
             return  # see docs/hand-contract.md: only perception can see that one
         fault, size = self._deck.pop(), float(self._rng.uniform())
         self._fault = fault
-        seconds = {'loss of one image': 0.034, 'outlier': 0.034, 'flip': 0.034}.get(
-            fault, 0.05 + 1.2 * size
-        )
+        seconds = _LENGTHS_S.get(fault, 0.05 + 1.2 * size)
         self._fault_end_s = self._time_s + (_TICK_S if fault in _MOMENTARY else seconds)
         self.counts.faults[fault] += 1
         self._camera.size = size
