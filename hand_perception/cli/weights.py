@@ -13,7 +13,7 @@ from hand_perception.cli.doctor import FAIL, OK, WARN, Finding
 from hand_perception.errors import HandPerceptionError, WeightsError
 from hand_perception.models.hamer.checkpoint import Checkpoint, read_checkpoint
 from hand_perception.models.hamer.config_file import IMAGE_SIZE_PX, HamerConfig, parse_config
-from hand_perception.models.hamer.export import file_sha256, write_export
+from hand_perception.models.hamer.export import write_export
 from hand_perception.models.hamer.files import (
     EXPORT,
     LICENCES,
@@ -25,6 +25,7 @@ from hand_perception.models.hamer.files import (
 from hand_perception.models.hamer.hand_files import hand_from_checkpoint, load_hand
 from hand_perception.models.hamer.network import HamerNetwork
 from hand_perception.models.hamer.weight_files import HamerParts, build_parts
+from hand_perception.models.safetensors_file import file_sha256
 
 _ADVICE: Final = 'copy the file again, compare its size and sha256 with the original'
 
