@@ -7,6 +7,7 @@ is no dropout, and batch normalisation always uses its stored statistics.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,19 @@ class HttOutput:
     def action_prob(self) -> Tensor:
         """(B, actions) probabilities."""
         return self.action_logits.softmax(-1)
+
+
+class HttPieces(Protocol):
+    """What follows the features of images: HttModule and HttNetwork have it."""
+
+    def pose(self, features: Tensor, is_padding: Tensor | None = None) -> Tensor:
+        """Map (B, L, C) features of B windows to the same shape."""
+
+    def heads(self, pose_features: Tensor) -> HttHeads:
+        """Read (N, C) features of the pose block."""
+
+    def action(self, action_inputs: Tensor, is_padding: Tensor | None = None) -> Tensor:
+        """Map (B, L, C) action inputs of B clips to (B, actions) logits."""
 
 
 class ImageNetwork(nn.Module):
@@ -210,7 +224,7 @@ class HttModule(nn.Module):
 
 
 def run_clips(
-    network: 'HttModule', features: Tensor, not_padding: Tensor, *, window: int, pose_window: int
+    network: HttPieces, features: Tensor, not_padding: Tensor, *, window: int, pose_window: int
 ) -> HttOutput:
     """Run all that follows the features of whole clips; arguments as in HttModule.forward."""
     count = len(features)

@@ -17,7 +17,7 @@ _NUM_CLASSES: Final = 1000  # of ImageNet: the layer is part of every checkpoint
 
 
 class StoredBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation with the stored statistics in every mode; scale and shift are learned."""
+    """Batch normalisation with the stored statistics in every mode; its scale is learned."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
