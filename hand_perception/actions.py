@@ -1,8 +1,13 @@
 """What is said of hands over time: actions, objects, and the map of their names."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from hand_perception.datatypes import Hand
+
+#: What a hand can be told to do by its joints alone, in the order of the label map `primitives`:
+#: five shapes, then two events.
+PRIMITIVES: Final = ('open', 'fist', 'point', 'pinch', 'grasp', 'release', 'wave')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,10 @@ from hand_perception.datatypes import Camera, DoubleArray, FloatArray, ImageArra
 from hand_perception.errors import ConfigError
 from hand_perception.models.hand_model import load_hand_model
 from hand_perception.rendering.rasterizer import rasterize
-from hand_perception.synthetic.animation import draw_motion, hand_at
+from hand_perception.synthetic.animation import HandState, draw_motion, hand_at
 from hand_perception.synthetic.backgrounds import BACKGROUNDS
 from hand_perception.synthetic.bodies import Body, BodyBuilder, merge_bodies
+from hand_perception.synthetic.scripts import SCRIPTS
 from hand_perception.synthetic.shading import Light, Surface, lamp_visibility, openness, shade
 from hand_perception.synthetic.skin import SKIN_TONES
 from hand_perception.synthetic.table import TABLE_UP, draw_table, table_depth, table_shadow
@@ -36,6 +37,7 @@ class SceneSpec:
         height: rows of the image.
         focal_ratio: focal length over the image's height.
         duration_s: after this time the motion repeats.
+        script: one of ``SCRIPTS``: what the hands do.
         background: one of ``BACKGROUNDS``.
         skin_tone: one of ``SKIN_TONES``.
         noise_sigma: camera noise, standard deviation in 8-bit steps.
@@ -47,6 +49,7 @@ class SceneSpec:
     height: int = 480
     focal_ratio: float = 13 / 12  # 520 px at 480 rows: a 63 degree camera, typical of webcams
     duration_s: float = 5.0
+    script: str = 'desk'
     background: str = 'desk'
     skin_tone: str = 'medium'
     noise_sigma: float = 1.0
@@ -54,7 +57,10 @@ class SceneSpec:
 
     def __post_init__(self) -> None:
         """Refuse looks that are not there."""
-        for name, known in (('background', BACKGROUNDS), ('skin_tone', SKIN_TONES)):
+        choices = (
+            ('script', SCRIPTS), ('background', BACKGROUNDS), ('skin_tone', SKIN_TONES),
+        )  # fmt: skip
+        for name, known in choices:
             if getattr(self, name) not in known:
                 raise ConfigError(
                     f'{name} must be one of {", ".join(known)}, got {getattr(self, name)!r}'
@@ -99,7 +105,11 @@ class Scene:
         self.spec = spec
         self.camera = spec.camera
         rng = np.random.default_rng(spec.seed)
-        self._motions = [draw_motion(rng, is_right=is_right) for is_right in (True, False)]
+        script = SCRIPTS[spec.script]
+        self._motions = [
+            draw_motion(rng, script.steps(is_right=is_right), is_right=is_right)
+            for is_right in (True, False)
+        ]
         self._light = _draw_light(rng)
         betas = np.clip(rng.normal(0, 0.5, 10), -1, 1)
         betas[0] = 0.0  # a hand of the model's own size: distances follow from it
@@ -113,12 +123,11 @@ class Scene:
 
     def bodies(self, time_s: float) -> tuple[Body, ...]:
         """Place right and left hand with their arms."""
-        share = time_s / self.spec.duration_s
-        return tuple(self._builder.body(hand_at(motion, share)) for motion in self._motions)
+        return tuple(self._builder.body(state) for state in self._states(time_s))
 
     def truth(self, time_s: float) -> tuple[HandTruth, ...]:
         """Tell where the hands are, without rendering."""
-        return tuple(self._truth_of(body) for body in self.bodies(time_s))
+        return self._truth_of(self.bodies(time_s), time_s)
 
     def render(self, time_s: float, *, with_depth: bool = False) -> SceneImage:
         """Render the picture of one moment.
@@ -141,7 +150,7 @@ class Scene:
         light = table * (1 - cover[..., None]) + colour
         return SceneImage(
             image_bgr=self._photograph(light, time_s),
-            hands=tuple(self._truth_of(body) for body in bodies),
+            hands=self._truth_of(bodies, time_s),
             depth_m=np.fmin(depth, table_depth(camera)) if with_depth else None,
         )
 
@@ -201,11 +210,18 @@ class Scene:
             projected: DoubleArray = points[:, :2] / points[:, 2:] * focal
         return projected + (self.camera.cx, self.camera.cy)
 
-    def _truth_of(self, body: Body) -> HandTruth:
-        return HandTruth(
-            is_right=body.is_right,
-            keypoints_3d=body.keypoints,
-            keypoints_2d=self._project(body.keypoints),
+    def _states(self, time_s: float) -> tuple[HandState, ...]:
+        return tuple(hand_at(motion, time_s / self.spec.duration_s) for motion in self._motions)
+
+    def _truth_of(self, bodies: tuple[Body, ...], time_s: float) -> tuple[HandTruth, ...]:
+        return tuple(
+            HandTruth(
+                is_right=body.is_right,
+                keypoints_3d=body.keypoints,
+                keypoints_2d=self._project(body.keypoints),
+                primitive=state.primitive,
+            )
+            for body, state in zip(bodies, self._states(time_s), strict=True)
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from hand_perception.actions import PRIMITIVES
 from hand_perception.datatypes import NUM_JOINTS, Camera, DoubleArray
 from hand_perception.errors import SourceError
 
@@ -27,11 +28,14 @@ class HandTruth:
         is_right: side.
         keypoints_3d: (21, 3) metres, camera optical frame; the wrist is the model's wrist joint.
         keypoints_2d: (21, 2) pixels.
+        primitive: what it shows (one of ``actions.PRIMITIVES``), by the script that moves it;
+            empty between primitives.
     """
 
     is_right: bool
     keypoints_3d: DoubleArray
     keypoints_2d: DoubleArray
+    primitive: str = ''
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +86,14 @@ def _read_hand(hand: dict[str, Any]) -> HandTruth:
         is_right=bool(hand['is_right']),
         keypoints_3d=np.array(hand['keypoints_3d'], np.float64),
         keypoints_2d=np.array(hand['keypoints_2d'], np.float64),
+        primitive=str(hand.get('primitive', '')),  # truths of before it was kept have none
     )
     for name, width in (('keypoints_3d', 3), ('keypoints_2d', 2)):
         points = getattr(truth, name)
         if points.shape != (NUM_JOINTS, width) or not np.isfinite(points).all():
             raise ValueError(f'{name} must be {NUM_JOINTS} x {width} finite numbers')
+    if truth.primitive not in ('', *PRIMITIVES):
+        raise ValueError(f'primitive must be one of {PRIMITIVES}, got {truth.primitive!r}')
     return truth
 
 
@@ -108,6 +115,7 @@ def save_clip_truth(truth: ClipTruth, path: str | Path) -> None:
 def _hand_record(hand: HandTruth) -> dict[str, Any]:
     return {
         'is_right': hand.is_right,
+        'primitive': hand.primitive,
         # + 0.0 turns -0.0 into 0.0: the same truth gives the same file.
         'keypoints_3d': (np.round(hand.keypoints_3d, METRE_DECIMALS) + 0.0).tolist(),
         'keypoints_2d': (np.round(hand.keypoints_2d, PIXEL_DECIMALS) + 0.0).tolist(),
