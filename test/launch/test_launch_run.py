@@ -61,10 +61,10 @@ def first_message():
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     executor.add_node(node)
 
-    def wait(topic, kind, accept, process):
+    def wait(topic, kind, accept, process, qos=5):
         accepted = []
         subscription = node.create_subscription(
-            kind, topic, lambda message: accept(message) and accepted.append(message), 5
+            kind, topic, lambda message: accept(message) and accepted.append(message), qos
         )
         deadline = time.monotonic() + START_S
         while not accepted and time.monotonic() < deadline and process.poll() is None:
@@ -93,6 +93,28 @@ def test_egocentric_launch_publishes_hands_of_the_built_in_clip(first_message, t
     assert message is not None, text
     assert message.header.frame_id == 'camera_optical_frame'
     assert text.count('process has finished cleanly') == 2, text
+
+
+def test_egocentric_launch_tells_actions_and_late_subscribers_their_labels(
+    first_message, tmp_path
+):
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    from hand_perception.msg import HandAction, LabelMap
+
+    log = tmp_path / 'launch.log'
+    command = [
+        'ros2', 'launch', 'hand_perception', 'egocentric.launch.py', 'action_source:=primitives',
+    ]  # fmt: skip
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    with running(command, log) as process:
+        action = first_message('/hands/action', HandAction, lambda m: not m.unknown, process)
+        labels = first_message(
+            '/hands/action_labels', LabelMap, lambda _: True, process, qos=latched
+        )
+    assert action is not None and labels is not None, log.read_text(encoding='utf-8')
+    assert action.label in labels.actions
+    assert (action.backend, action.label_map) == ('primitives', labels.name)
 
 
 @pytest.mark.parametrize('transport', ['raw', 'compressed'])
