@@ -12,6 +12,7 @@ from typing import Any, Final
 import cv2
 from tqdm import tqdm
 
+from hand_perception.actions import ActionEstimate
 from hand_perception.boxes import check_boxes, read_boxes
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Box, Camera, Frame, FrameResult, ImageArray
@@ -119,11 +120,11 @@ def run(options: argparse.Namespace) -> int:
         for source in sources:
             overlays = _Overlays(options.overlay, source, written)
             with contextlib.closing(source), overlays:
-                for image, result in _predict(pipeline, source, options, given, counts):
+                for image, result, actions in _predict(pipeline, source, options, given, counts):
                     bar.update()
                     frame_name = _frame_name(source, image.item)
                     if predictions is not None:
-                        predictions.add(frame_name, image.frame, result)
+                        predictions.add(frame_name, image.frame, result, actions)
                     if options.overlay is not None:
                         drawn = draw_overlay(image.frame, result, pipeline.faces_right)
                         overlays.write(image.item, drawn)
@@ -184,7 +185,7 @@ def _predict(
     options: argparse.Namespace,
     given: GivenBoxes | None,
     counts: _Counts,
-) -> Iterator[tuple[_Image, FrameResult]]:
+) -> Iterator[tuple[_Image, FrameResult, tuple[ActionEstimate, ...]]]:
     """Run the pipeline over one source; one that breaks off is told, the next follows."""
     is_stream = isinstance(source, VideoFile) or options.sequence
     state = pipeline.new_stream()
@@ -200,10 +201,11 @@ def _predict(
             boxes=None if given is None else given.of(_frame_name(source, item), item.image_bgr),
         )
         result = pipeline.step(state, frame)
+        actions = pipeline.recognise(state, frame, result).actions if is_stream else ()
         counts.images += 1
         counts.images_with_hands += bool(result.hands)
         counts.hands += len(result.hands)
-        yield _Image(item, frame), result
+        yield _Image(item, frame), result, actions
 
 
 def _readable(source: VideoSource, counts: _Counts) -> Iterable[VideoFrame]:

@@ -2,20 +2,25 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hand_perception.actions import ActionResult, LabelMap
 from hand_perception.config import PipelineSettings
-from hand_perception.datatypes import Camera, Frame, FrameResult, Hand, HandLandmarks, Region
+from hand_perception.datatypes import Camera, Frame, FrameResult, Hand, Region
 from hand_perception.errors import ConfigError
-from hand_perception.models.hand_model import HandModel
 from hand_perception.models.landmarks.backend import LandmarkBackend
+from hand_perception.pipeline.backends import (
+    Reconstructor,
+    load_recogniser,
+    load_reconstructor,
+)
 from hand_perception.pipeline.detect import Observations, observe_hands
 from hand_perception.pipeline.given_boxes import tracks_from_boxes
-from hand_perception.pipeline.reconstruct import LandmarkReconstructor
+from hand_perception.pipeline.recogniser import Recogniser
 from hand_perception.pipeline.shape import ShapeMemory
 from hand_perception.pipeline.track import (
     Track,
@@ -31,34 +36,13 @@ _LONG_AGO_NS = -(10**18)
 _DOUBT = 0.3
 
 
-class Reconstructor(Protocol):
-    """A back end: tracked hands of an image to metric hands."""
-
-    backend_name: str
-    takes_boxes: bool  #: works from boxes alone, without landmarks
-    model: HandModel
-
-    @property
-    def device_name(self) -> str:
-        """Where the networks run, and how."""
-
-    def __call__(
-        self, frame: Frame, tracks: Sequence[Track], shapes: ShapeMemory
-    ) -> tuple[Hand, ...]:
-        """Reconstruct the tracked hands of one image, in their order; some may be left out."""
-
-    def side_evidence(self, camera: Camera, hands: Sequence[HandLandmarks]) -> list[float]:
-        """Give log odds for a right hand for each hand."""
-
-    def with_settings(self, settings: PipelineSettings) -> 'Reconstructor':
-        """Return a reconstructor with other live settings."""
-
-
 @dataclass(slots=True)
 class StreamState:
-    """All memory of one camera stream; bounded by the number of hands.
+    """All memory of one camera stream; bounded by the number of hands and the action window.
 
     ``next_track_id`` outlives a reset: a track id is never given twice while the process runs.
+    ``recognised`` is the memory of the recogniser of actions, ``told`` what it said of the last
+    image when its hands were asked for.
     """
 
     tracks: tuple[Track, ...] = ()
@@ -69,6 +53,8 @@ class StreamState:
     last_look_ns: int = _LONG_AGO_NS
     is_doubtful: bool = False
     shapes: ShapeMemory = field(default_factory=ShapeMemory)
+    recognised: Any = None
+    told: ActionResult | None = None
 
     def reset(self) -> None:
         """Forget everything but the track ids already given."""
@@ -98,34 +84,27 @@ class HandPipeline:
         settings: PipelineSettings,
         backend: LandmarkBackend,
         reconstructor: Reconstructor,
+        recogniser: Recogniser | None = None,
     ) -> None:
         """Join loaded parts; :meth:`load` makes them from settings."""
         self.settings = settings
         self._backend = backend
         self._reconstructor = reconstructor
+        self._recogniser = recogniser
 
     @classmethod
     def load(cls, settings: PipelineSettings) -> 'HandPipeline':
         """Load the networks and the hand model, and run them once.
 
         Raises:
-            ConfigError: the device is not there.
+            ConfigError: the device is not there, or settings contradict each other.
             WeightsError: a weight or hand model file is missing, corrupt or not safe to read.
             MissingPackageError: the hand model needs a package that is not installed.
         """
-        reconstructor: Reconstructor
-        if settings.backend == 'hamer':
-            from hand_perception.pipeline.hamer_reconstruct import HamerReconstructor
-
-            reconstructor = HamerReconstructor.load(settings)
-        else:
-            reconstructor = LandmarkReconstructor.load(
-                hand_model=settings.hand_model,
-                mano_dir=settings.mano_dir,
-                hand_scale=settings.hand_scale,
-            )
+        reconstructor = load_reconstructor(settings)
+        recogniser = load_recogniser(settings)
         backend = LandmarkBackend.load(device=settings.device, num_threads=settings.num_threads)
-        pipeline = cls(settings, backend, reconstructor)
+        pipeline = cls(settings, backend, reconstructor, recogniser)
         pipeline._warm_up()
         return pipeline
 
@@ -150,6 +129,21 @@ class HandPipeline:
         return self._reconstructor.model.name
 
     @property
+    def recogniser_name(self) -> str:
+        """``primitives``, ``htt`` or ``none``."""
+        return 'none' if self._recogniser is None else self._recogniser.backend_name
+
+    @property
+    def recogniser_device(self) -> str:
+        """Where the recogniser of actions runs; empty without one."""
+        return '' if self._recogniser is None else self._recogniser.device_name
+
+    @property
+    def label_map(self) -> LabelMap | None:
+        """Names of the actions and objects that are told; None without a recogniser."""
+        return None if self._recogniser is None else self._recogniser.label_map
+
+    @property
     def device_name(self) -> str:
         """Where the networks run."""
         if self._reconstructor.takes_boxes:
@@ -163,6 +157,8 @@ class HandPipeline:
     def replace_settings(self, settings: PipelineSettings) -> None:
         """Take over live settings between two images."""
         self._reconstructor = self._reconstructor.with_settings(settings)
+        if self._recogniser is not None:
+            self._recogniser = self._recogniser.with_settings(settings)
         self.settings = settings
 
     def step(self, state: StreamState, frame: Frame) -> FrameResult:
@@ -193,7 +189,7 @@ class HandPipeline:
         if self._reconstructor.takes_boxes:
             self._follow_reconstruction(state, frame, hands)
         watch.lap('reconstruct')
-        return FrameResult(
+        result = FrameResult(
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,
             hands=hands,
@@ -201,6 +197,30 @@ class HandPipeline:
             num_detections=num_searches,
             stage_s=tuple(watch.stages),
         )
+        state.told = None
+        if self.settings.pose_source == 'htt':
+            state.told = told = self._recognise(state, frame, hands)
+            result = replace(result, hands=told.hands or (), is_between_tokens=told.hands is None)
+        return result
+
+    def recognise(self, state: StreamState, frame: Frame, result: FrameResult) -> ActionResult:
+        """Tell what the hands do; called after :meth:`step`, when its hands are on their way.
+
+        Args:
+            state: memory of the stream; changed.
+            frame: the image that :meth:`step` was given.
+            result: what it returned.
+        """
+        if state.told is not None:
+            return state.told
+        return self._recognise(state, frame, result.hands)
+
+    def _recognise(self, state: StreamState, frame: Frame, hands: Sequence[Hand]) -> ActionResult:
+        if self._recogniser is None:
+            return ActionResult()
+        if state.recognised is None:
+            state.recognised = self._recogniser.new_state()
+        return self._recogniser.step(state.recognised, frame, hands)
 
     def _start_frame(self, state: StreamState, frame: Frame) -> str:
         """Reset the stream where time jumped; return why."""
