@@ -138,7 +138,7 @@ def test_labels_of_another_length_are_refused_with_both_counts(tmp_path):
     path = write(tmp_path, 'actions: [x, y]\nobjects: [z]\n')
     with pytest.raises(
         ConfigError,
-        match=r'htt_labels \(.*mine\.yaml\) : 2 actions and 1 objects, but the weights tell 45 '
+        match=r'htt_labels \(.*mine\.yaml\): 2 actions and 1 objects, but the weights tell 45 '
         'actions and 26 objects',
     ):
         label_map_for(FPHA, 'fpha', str(path))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hand_perception.errors import WeightsError
 from hand_perception.models.checkpoint_file import read_checkpoint_file, tensors_in
+from hand_perception.models.checkpoint_kinds import HTT, kind_of, wrong_kind
 from hand_perception.models.hamer.config_file import read_config_file
 from hand_perception.models.hamer.files import CONFIG, HamerFiles
 from hand_perception.models.safetensors_file import read_export_file
@@ -72,6 +73,8 @@ def _named_tensors(content: object, path: Path) -> tuple[dict[str, Tensor], dict
     tensors = tensors_in(state)
     if not tensors:
         raise WeightsError(f'{path} holds no tensors; it is not a HaMeR checkpoint')
+    if kind_of(tensors) == HTT:
+        raise WeightsError(f'{path} {wrong_kind(content, tensors, wanted=MODEL)}')
     plain = (str, int, float)
     notes = {
         str(key): str(value)
