@@ -12,36 +12,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hand_perception.models.htt.constants import IMAGE_OFFSET
+from hand_perception.models.htt.packed import Conv
 from hand_perception.models.htt.resnet import BasicBlock, ResNet18
 
 DTYPES: Final = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
 
-class FoldedConv(NamedTuple):
-    """A convolution that has taken its batch normalisation in."""
-
-    weight: Tensor
-    bias: Tensor
-    stride: int
-    padding: int
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map (N, C_in, H, W) to (N, C, H / stride, W / stride)."""
-        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
-
-
 class FoldedBlock(NamedTuple):
     """A residual block; no ``downsample``: the shortcut is the input."""
 
-    conv1: FoldedConv
-    conv2: FoldedConv
-    downsample: FoldedConv | None
+    conv1: Conv
+    conv2: Conv
+    downsample: Conv | None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map (N, C_in, H, W) to (N, C, H / stride, W / stride)."""
+        """Map (N, C_in, H, W), which is used up, to (N, C, H / stride, W / stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.conv2(functional.relu_(self.conv1(x)))
-        return x.add_(shortcut).relu_()
+        return self.conv2.added_to(shortcut, self.conv1(x, relu=True))
 
 
 class FoldedBackbone:
@@ -81,26 +68,24 @@ class FoldedBackbone:
     def _run(self, images_u8: Tensor) -> Tensor:
         x = images_u8.to(torch.float32).div_(255).sub_(IMAGE_OFFSET)
         x = x.to(self._dtype).permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
-        x = functional.relu_(self._stem(x))  # (N, C / 8, H / 2, W / 2)
+        x = self._stem(x, relu=True)  # (N, C / 8, H / 2, W / 2)
         x = functional.max_pool2d(x, 3, stride=2, padding=1)  # (N, C / 8, H / 4, W / 4)
         for block in self._blocks:
             x = block(x)
         return x.mean((2, 3), dtype=torch.float32)  # (N, C)
 
 
-def _fold(
-    conv: nn.Conv2d, norm: nn.BatchNorm2d, device: torch.device, dtype: torch.dtype
-) -> FoldedConv:
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d, device: torch.device, dtype: torch.dtype) -> Conv:
     """Take the normalisation into the convolution, in float64."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    weight = conv.weight.double() * scale[:, None, None, None]
-    bias = norm.bias.double() - norm.running_mean.double() * scale
-    return FoldedConv(
-        weight.to(device=device, dtype=dtype).contiguous(memory_format=torch.channels_last),
-        bias.to(device=device, dtype=dtype),
-        conv.stride[0],
-        int(conv.padding[0]),
+    return Conv(
+        conv.weight.double() * scale[:, None, None, None],
+        norm.bias.double() - norm.running_mean.double() * scale,
+        stride=conv.stride[0],
+        padding=int(conv.padding[0]),
+        device=device,
+        dtype=dtype,
     )
 
 

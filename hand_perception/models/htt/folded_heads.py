@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from hand_perception.models.htt.constants import HAND_HEAD_SLOPE
 from hand_perception.models.htt.module import HttHeads, HttModule
+from hand_perception.models.htt.packed import Linear
 
-_Linear = tuple[Tensor, Tensor]
+_Doubled = tuple[Tensor, Tensor]
 
 
 class FoldedHeads:
@@ -34,26 +35,24 @@ class FoldedHeads:
         object_weight, object_bias = _after(classify, embed)
         constant = joined_bias + of_hands @ hands[1] + of_objects @ objects[1]
         self._splits = [width, sizes.num_objects, width]
-        self._first = _ready(
-            (
-                torch.cat((first[0], object_weight, of_features)),
-                torch.cat((first[1], object_bias, constant)),
-            ),
+        self._first = Linear(
+            torch.cat((first[0], object_weight, of_features)),
+            torch.cat((first[1], object_bias, constant)),
             device,
         )
-        self._second = _ready(second, device)
-        self._third = _ready(third, device)
+        self._second = Linear(*second, device)
+        self._third = Linear(*third, device)
         # One product for 2D outputs and object probabilities.
         weight = torch.cat((of_hands @ hands[0], of_objects @ objects[0]), dim=1)
         self._additions = weight.t().to(device=device, dtype=torch.float32).contiguous()
 
     def __call__(self, pose_features: Tensor) -> HttHeads:
         """Read (N, C) features."""
-        mixed = functional.linear(pose_features, *self._first)
+        mixed = self._first(pose_features)
         hidden, object_logits, partial = mixed.split(self._splits, dim=-1)
         hidden = functional.leaky_relu(hidden, HAND_HEAD_SLOPE)
-        hidden = functional.leaky_relu_(functional.linear(hidden, *self._second), HAND_HEAD_SLOPE)
-        raw = functional.linear(hidden, *self._third).unflatten(-1, (-1, 3))  # (N, J, 3)
+        hidden = functional.leaky_relu_(self._second(hidden), HAND_HEAD_SLOPE)
+        raw = self._third(hidden).unflatten(-1, (-1, 3))  # (N, J, 3)
         told = torch.cat((raw[..., :2].flatten(1), object_logits.softmax(-1)), dim=-1)
         return HttHeads(
             raw=raw,
@@ -62,15 +61,10 @@ class FoldedHeads:
         )
 
 
-def _doubled(layer: nn.Linear) -> _Linear:
+def _doubled(layer: nn.Linear) -> _Doubled:
     return layer.weight.detach().double(), layer.bias.detach().double()
 
 
-def _after(second: _Linear, first: _Linear) -> _Linear:
+def _after(second: _Doubled, first: _Doubled) -> _Doubled:
     """Fold two layers with nothing between them into one."""
     return second[0] @ first[0], second[0] @ first[1] + second[1]
-
-
-def _ready(layer: _Linear, device: torch.device) -> _Linear:
-    weight, bias = layer
-    return weight.to(device, torch.float32), bias.to(device, torch.float32)

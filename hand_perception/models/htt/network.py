@@ -17,6 +17,7 @@ from hand_perception.models.htt.folded_backbone import DTYPES, FoldedBackbone
 from hand_perception.models.htt.folded_heads import FoldedHeads
 from hand_perception.models.htt.fused_encoder import FusedEncoder
 from hand_perception.models.htt.module import HttHeads, HttModule, HttOutput, run_clips
+from hand_perception.models.htt.packed import Linear
 from hand_perception.models.htt.sizes import HttSizes
 
 #: Images that go through the backbone at once: more do not fit into the caches of a CPU.
@@ -42,7 +43,7 @@ class HttNetwork:
         heads: FoldedHeads,
         action: FusedEncoder,
         action_token: Tensor,
-        action_classifier: tuple[Tensor, Tensor],
+        action_classifier: Linear,
         device: torch.device,
         precision: str,
     ) -> None:
@@ -87,11 +88,11 @@ class HttNetwork:
                 ),
                 pose=FusedEncoder(module.transformer_pose.encoder, table, device),
                 heads=FoldedHeads(module, device),
-                action=FusedEncoder(module.transformer_action.encoder, table, device),
-                action_token=_copied(module.action_token, device),
-                action_classifier=(
-                    _copied(classifier.weight, device), _copied(classifier.bias, device),
+                action=FusedEncoder(
+                    module.transformer_action.encoder, table, device, first_only=True
                 ),
+                action_token=module.action_token.detach().to(device, torch.float32, copy=True),
+                action_classifier=Linear(classifier.weight, classifier.bias, device),
                 device=device,
                 precision=precision,
             )  # fmt: skip
@@ -156,8 +157,7 @@ class HttNetwork:
             x = torch.cat((token, action_inputs), dim=1)  # (B, 1 + L, C)
             if is_padding is not None:
                 is_padding = functional.pad(is_padding, (1, 0))  # the token is no padding
-            encoded = self._action(x, is_padding, first_only=True)
-            return functional.linear(encoded[:, 0], *self._action_classifier)
+            return self._action_classifier(self._action(x, is_padding)[:, 0])
 
     def clip(
         self, images_u8: Tensor, not_padding: Tensor, *, window: int, pose_window: int
@@ -182,7 +182,3 @@ class HttNetwork:
                 window=window,
                 pose_window=pose_window,
             )
-
-
-def _copied(x: Tensor, device: torch.device) -> Tensor:
-    return x.detach().to(device=device, dtype=torch.float32, copy=True)
