@@ -8,6 +8,9 @@ from hand_perception.datatypes import Hand
 #: What a hand can be told to do by its joints alone, in the order of the label map `primitives`:
 #: five shapes, then two events.
 PRIMITIVES: Final = ('open', 'fist', 'point', 'pinch', 'grasp', 'release', 'wave')
+#: A release is an event: it is named for this long after a closed hand began to open, unless the
+#: hand closes again; long enough for whoever looks at a few messages per second.
+RELEASE_S: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,9 +80,10 @@ def draw_motion(
     )
 
 
-def hand_at(motion: HandMotion, share: float) -> HandState:
-    """Give a hand at a share (0-1, repeating) of the clip's duration."""
-    moment = moment_at(motion.steps, share)
+def hand_at(motion: HandMotion, time_s: float, *, duration_s: float) -> HandState:
+    """Give a hand at a time of a motion that repeats after its duration."""
+    share = time_s / duration_s
+    moment = moment_at(motion.steps, share, duration_s=duration_s)
     turn = 2 * np.pi * share
     # Whole numbers of swings: the end meets the beginning.
     swing = np.sin(turn * np.array([1, 2, 1, 1, 2, 3]) + motion.phases)

@@ -211,7 +211,8 @@ class Scene:
         return projected + (self.camera.cx, self.camera.cy)
 
     def _states(self, time_s: float) -> tuple[HandState, ...]:
-        return tuple(hand_at(motion, time_s / self.spec.duration_s) for motion in self._motions)
+        duration_s = self.spec.duration_s
+        return tuple(hand_at(motion, time_s, duration_s=duration_s) for motion in self._motions)
 
     def _truth_of(self, bodies: tuple[Body, ...], time_s: float) -> tuple[HandTruth, ...]:
         return tuple(

@@ -2,8 +2,8 @@
 
 A step moves to a pose and holds it. The truth follows from the steps alone, never from what a
 recogniser would measure: a pose is shown from when the fingers are nearly there until they have
-begun to leave it; the way from a closed pose to an open one is a release; what lies between other
-poses has no name.
+begun to leave it; a closed pose that opens is a release for ``actions.RELEASE_S``; what lies
+between other poses has no name.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+
+from hand_perception.actions import RELEASE_S
 
 #: Share of the way between two poses within which a hand still, or already, shows one of them.
 NEAR_SHARE: Final = 0.15
@@ -23,6 +25,16 @@ _CLOSED: Final = ('fist', 'pinch', 'grasp')
 _LET_GO: Final = ('open', 'relaxed')
 #: Share of a cycle over which waving grows at its start and fades at its end.
 _WAVE_FADE: Final = 0.25
+
+
+def _eased(way: float) -> float:
+    """Go from 0 to 1 with speed and acceleration that are continuous."""
+    return way**3 * (10 - 15 * way + 6 * way * way)
+
+
+_WAYS: Final = np.linspace(0, 1, 10001)
+#: Share of a move's time in which ``NEAR_SHARE`` of its way is done.
+_NEAR_WAY: Final = float(np.interp(NEAR_SHARE, [_eased(way) for way in _WAYS], _WAYS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,32 +92,37 @@ class Script:
         return self.right if is_right else self.left
 
 
-def moment_at(steps: tuple[Step, ...], share: float) -> Moment:
-    """Say what a hand does at a share (0-1, repeating) of its script."""
+def moment_at(steps: tuple[Step, ...], share: float, *, duration_s: float) -> Moment:
+    """Say what a hand does at a share (0-1, repeating) of its script, which takes some time."""
     ends = np.cumsum([step.move + step.hold for step in steps])
     place = (share % 1.0) * float(ends[-1])
     number = min(int(np.searchsorted(ends, place, side='right')), len(steps) - 1)
     step, before = steps[number], steps[number - 1].pose
     since = place - (float(ends[number - 1]) if number else 0.0)
     way = min(max(since / step.move, 0.0), 1.0)
-    blend = way**3 * (10 - 15 * way + 6 * way * way)  # speed and acceleration are continuous
+    blend = _eased(way)
     held = min(max((since - step.move) / step.hold, 0.0), 1.0) if step.hold else 1.0
     is_waving = step.waves > 0 and 0.0 < held < 1.0
+    let_go_s = (since - _NEAR_WAY * step.move) * duration_s / float(ends[-1])
+    if is_waving:
+        primitive = 'wave'
+    elif before in _CLOSED and step.pose in _LET_GO and 0 < let_go_s < RELEASE_S:
+        primitive = 'release'
+    else:
+        primitive = _primitive(before, step.pose, blend)
     return Moment(
         before=before,
         after=step.pose,
         blend=blend,
         waving=_wave(held * step.waves, step.waves) if is_waving else 0.0,
-        primitive='wave' if is_waving else _primitive(before, step.pose, blend),
+        primitive=primitive,
     )
 
 
 def _primitive(before: str, after: str, blend: float) -> str:
     if before == after or blend >= 1 - NEAR_SHARE:
         return _SHOWN.get(after, '')
-    if blend <= NEAR_SHARE:
-        return _SHOWN.get(before, '')
-    return 'release' if before in _CLOSED and after in _LET_GO else ''
+    return _SHOWN.get(before, '') if blend <= NEAR_SHARE else ''
 
 
 def _wave(cycle: float, cycles: int) -> float:
