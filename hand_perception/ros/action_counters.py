@@ -1,15 +1,16 @@
 """Counts of what is said of actions, written by the worker and read once a second."""
 
+import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from hand_perception.actions import ActionResult
 
-#: Different reasons that are counted one by one; more of them are counted together.
+#: Different kinds of reasons that are counted one by one; more of them are counted together.
 _MAX_REASONS: Final = 16
 _OTHER_REASONS: Final = 'other reasons'
 
@@ -21,7 +22,7 @@ class ActionSnapshot:
     Attributes:
         looked_at: images that the recogniser looked at.
         told: messages with an action.
-        unknown: messages without one, by reason.
+        unknown: messages without one, by the kind of their reason.
         window: images seen of those in a full window, as text; empty before the first action.
         resets: times that the recogniser started anew.
         last_reset: why it did so last.
@@ -55,10 +56,26 @@ class ActionSnapshot:
         }
 
 
+class ReasonKinds:
+    """Tells reasons apart by their words, not by the numbers and labels in them."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        """Know the labels that may stand in a reason."""
+        longest_first = sorted(map(re.escape, labels), key=len, reverse=True)
+        names = '|'.join(longest_first)
+        self._label = re.compile(rf'(?<!\w)(?:{names})(?!\w)') if names else None
+
+    def kind(self, reason: str) -> str:
+        """Give a reason with ``<action>`` for labels and ``#`` for numbers."""
+        text = reason if self._label is None else self._label.sub('<action>', reason)
+        return re.sub(r'\d+(?:\.\d+)?', '#', text)
+
+
 @dataclass(slots=True)
 class ActionStatistics:
     """Counters of the recogniser of one node; every method may be called from any thread."""
 
+    labels: Sequence[str] = ()
     looked_at: int = 0
     told: int = 0
     resets: int = 0
@@ -66,8 +83,13 @@ class ActionStatistics:
     _window: str = ''
     _last_reset: str = ''
     _unknown: Counter[str] = field(default_factory=Counter)
+    _kinds: ReasonKinds = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _before: tuple[float, int, int] = field(default_factory=lambda: (time.monotonic(), 0, 0))
+
+    def __post_init__(self) -> None:
+        """Know the labels."""
+        self._kinds = ReasonKinds(self.labels)
 
     def add_result(self, result: ActionResult, *, stream_reset: str = '') -> None:
         """Count what was said of an image; nothing is said of one that was not looked at.
@@ -89,8 +111,9 @@ class ActionStatistics:
                     self.told += 1
 
     def _add_unknown(self, reason: str) -> None:
-        is_known = reason in self._unknown or len(self._unknown) < _MAX_REASONS
-        self._unknown[reason if is_known else _OTHER_REASONS] += 1
+        kind = self._kinds.kind(reason)
+        is_known = kind in self._unknown or len(self._unknown) < _MAX_REASONS
+        self._unknown[kind if is_known else _OTHER_REASONS] += 1
 
     def add_error(self) -> None:
         """Count an image whose actions were lost."""

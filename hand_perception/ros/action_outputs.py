@@ -96,7 +96,7 @@ class ActionPublisher:
             hands_per_side: places for markers.
             statistics: of the node.
         """
-        self.statistics = ActionStatistics()
+        self.statistics = ActionStatistics(labels=pipeline.label_map.actions)
         self._clock = clock
         self._node_statistics = statistics
         self._log = RepeatLog('the actions of an image were lost to an error')

@@ -112,7 +112,7 @@ class PerceptionNode(Node):
             make_publisher,
             clock=self.get_clock(),
             faces_right=self._pipeline.faces_right,
-            backend=self._pipeline.backend_name,
+            backend='htt' if settings.pose_source == 'htt' else self._pipeline.backend_name,
             hand_model=self._pipeline.hand_model_name,
             hands_per_side=hands_per_side,
             statistics=self._statistics,

@@ -19,13 +19,31 @@ def test_images_that_are_not_looked_at_are_not_counted():
     assert (snapshot.looked_at, snapshot.told) == (2, 2)
 
 
-def test_reasons_are_counted_one_by_one_up_to_a_bound():
+def test_reasons_are_counted_by_their_words_not_their_numbers_and_labels():
+    statistics = ActionStatistics(labels=('pour', 'pour milk', 'drink'))
+    for reason in (
+        'too few images: 3 of 16',
+        'too few images: 15 of 16',
+        'pour milk leads drink by 0.05, less than 0.10',
+        'drink leads pour by 0.01, less than 0.10',
+        'pouring is no label',
+    ):
+        statistics.add_result(result_of(unknown(make_scene_action, reason)))
+    assert statistics.snapshot().unknown == {
+        'too few images: # of #': 2,
+        '<action> leads <action> by #, less than #': 2,
+        'pouring is no label': 1,
+    }
+
+
+def test_kinds_of_reasons_are_counted_one_by_one_up_to_a_bound():
     statistics = ActionStatistics()
     for number in range(100):
-        statistics.add_result(result_of(unknown(make_scene_action, f'reason {number}')))
+        reason = 'reason ' + 'x' * number
+        statistics.add_result(result_of(unknown(make_scene_action, reason)))
     counted = statistics.snapshot().unknown
     assert len(counted) == 17
-    assert counted['reason 3'] == 1
+    assert counted['reason xxx'] == 1
     assert counted['other reasons'] == 84
     assert sum(counted.values()) == 100
 

@@ -149,7 +149,7 @@ def test_images_that_htt_does_not_look_at_are_counted_in_its_own_array(bench):
 
 def test_images_between_tokens_are_counted_as_such_and_nothing_is_published(bench):
     pipeline = FakePipeline([HAND], recogniser='htt', told=told_of_every_image)
-    pipeline.is_between_tokens = True
+    pipeline.is_between_tokens = True  # HAND stands for what HTT reconstructs
     bench.start_perception(pipeline, pose_source='htt')
     poses, sides = bench.listen(HandPoseArray, 'pose'), bench.listen(HandPose, 'right/pose')
     images = bench.talk(Image, 'image')
@@ -162,6 +162,7 @@ def test_images_between_tokens_are_counted_as_such_and_nothing_is_published(benc
     (array,) = poses.wait_count(1)
     assert stamp_ns_of(array.header) == START_NS + FRAME_NS
     assert (array.frames_processed, array.frames_dropped) == (1, 1)
+    assert [hand.backend for hand in array.hands] == ['htt']
     assert len(sides.messages) <= 1 and len(pipeline.recognised) == 1
 
 
