@@ -98,11 +98,14 @@ class ActionResult:
             not looked at.
         hands: hands that the recogniser reconstructed itself (HTT), left before right; None where
             it reconstructs none or the image was not looked at.
+        hands_stamp_ns: stamp of the image of ``hands``: an earlier one where a recogniser waits
+            for what comes after (HTT with a lookahead); None: that of the image looked at.
         reset_reason: why it started anew before this image; empty when it did not.
         stage_s: seconds spent per stage, in order.
     """
 
     actions: tuple[ActionEstimate, ...] = ()
     hands: tuple[Hand, ...] | None = None
+    hands_stamp_ns: int | None = None
     reset_reason: str = ''
     stage_s: tuple[tuple[str, float], ...] = ()
