@@ -79,7 +79,9 @@ class LandmarkFitter:
         self._skeleton = Skeleton.from_rest(model.rest(self.betas), landmarks)
         self._residuals = PoseResiduals(self._skeleton)
 
-    def fit(self, points: DoubleArray, world: DoubleArray) -> list[HandFit]:
+    def fit(
+        self, points: DoubleArray, world: DoubleArray, *, is_camera_axes: bool = False
+    ) -> list[HandFit]:
         """Fit N right hands at once.
 
         Args:
@@ -87,6 +89,7 @@ class LandmarkFitter:
                 mirrored (x negated) for a left hand.
             world: (N, 21, 3) the same landmarks in space, in any unit about any origin, axes of
                 the view straight at the hand; mirrored likewise.
+            is_camera_axes: ``world`` has the axes of the camera instead.
 
         Returns:
             One fit per hand. Hands lie in front of the camera whatever the landmarks are, as long
@@ -99,7 +102,8 @@ class LandmarkFitter:
             return []
         if not (np.isfinite(points).all() and np.isfinite(world).all()):
             raise ValueError('landmarks must be finite; drop hands with others before the fit')
-        target = target_of(points, turn_to_view(world, points.mean(1)))
+        seen = world if is_camera_axes else turn_to_view(world, points.mean(1))
+        target = target_of(points, seen)
         frames = closed_form_frames(self._skeleton, target.world)
         start = self._place(frames, target)
         pose, num_steps = solve_poses(self._residuals, start, target, max_steps=_MAX_STEPS)

@@ -74,7 +74,7 @@ class _Stillness:
 
     def look(self, image: ImageArray, stamp_ns: int) -> str:
         """Take in the next image; tell what is wrong."""
-        checksum = zlib.crc32(image)
+        checksum = zlib.crc32(image.data)
         if checksum != self.checksum:
             self.checksum, self.since_ns = checksum, stamp_ns
         still_s = (stamp_ns - self.since_ns) * 1e-9
