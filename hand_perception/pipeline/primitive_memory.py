@@ -28,6 +28,8 @@ _OPENED_INDEX: Final = 0.08
 _OPENED_GAP: Final = 0.15
 #: Pinching fingers that close into a fist let the thumb go as well; that releases nothing.
 _STILL_OPEN: Final = -0.08
+#: Share of that from which the opening has begun: where the onset of a release lies.
+_BEGINS: Final = 0.2
 #: Memory of how open the hand was, for waves, whose fingers blur: seconds.
 _OPENNESS_S: Final = 0.3
 #: Stamps of cameras wander about their period by some milliseconds.
@@ -80,6 +82,7 @@ class HandMemory:
     _last_ns: int = 0
     _openness: float = 0.0
     _closure: _Closure = field(default_factory=_Closure)
+    _opening_ns: int | None = None
     _release_ns: int | None = None
     _release_score: float = 0.0
     _wave: WaveMemory = field(default_factory=WaveMemory)
@@ -127,8 +130,11 @@ class HandMemory:
             self.run_count += 1
             return
         self.candidate, self.run_start_ns, self.run_count = candidate, stamp_ns, 1
-        if candidate == _WAVE:  # it takes two turns to see one: it has lasted for a while
+        # It takes a while to see an event: it has lasted since it began.
+        if candidate == _WAVE:
             self.run_start_ns = max(self._wave.onset_ns, self.first_ns)
+        elif candidate == _RELEASE and self._release_ns is not None:
+            self.run_start_ns = self._release_ns
 
     def _follow_wave(self, shape: HandShape, shapes: DoubleArray, stamp_ns: int) -> float:
         elapsed_s = (stamp_ns - self._last_ns) * 1e-9
@@ -140,6 +146,11 @@ class HandMemory:
 
     def _follow_release(self, shape: HandShape, shapes: DoubleArray, stamp_ns: int) -> float:
         """Score the opening of a hand that was closed; remember how it was while it is."""
+        opening = self._opening(shape, shapes)
+        if opening < _BEGINS:
+            self._opening_ns = None
+        elif self._opening_ns is None:
+            self._opening_ns = stamp_ns
         closed = max(_CLOSED, key=lambda k: float(shapes[k]))
         if shapes[closed] >= SEEN:
             self._release_ns = None
@@ -147,14 +158,14 @@ class HandMemory:
             return 0.0
         if self._release_ns is not None:
             if stamp_ns - self._release_ns < RELEASE_S * 1e9:
-                self._release_score = max(self._release_score, self._opening(shape, shapes))
+                self._release_score = max(self._release_score, opening)
                 return self._release_score
             self._release_ns, self._closure = None, _Closure()
+            return 0.0
         since_ns = stamp_ns - self._closure.last_ns
-        score = self._opening(shape, shapes)
-        if score >= SEEN and since_ns <= RELEASE_WITHIN_S * 1e9:
-            self._release_ns, self._release_score = stamp_ns, score
-        return score
+        if opening >= SEEN and since_ns <= RELEASE_WITHIN_S * 1e9:
+            self._release_ns, self._release_score = self._opening_ns, opening
+        return opening
 
     def _remember_closure(self, closed: int, shape: HandShape, stamp_ns: int) -> None:
         closure = self._closure

@@ -42,10 +42,11 @@ _OPEN_LEAST: Final = (0.70, 0.80)
 _FIST_MEAN: Final = (0.71, 0.59)
 _FIST_MOST: Final = (0.80, 0.68)
 _POINT_INDEX: Final = (0.80, 0.92)
-_POINT_OTHERS: Final = (0.74, 0.62)  # two of three: one hidden finger may be seen wrongly ...
+_POINT_OTHERS: Final = (0.84, 0.72)  # two of three: one hidden finger may be seen wrongly ...
 _POINT_MOST: Final = (0.90, 0.78)  # ... but not straight
+_POINT_LEAD: Final = (0.08, 0.18)  # index finger over the middle one of the others
 _PINCH_INDEX: Final = (0.94, 0.86)
-_PINCH_OTHERS: Final = (0.60, 0.72)
+_PINCH_OTHERS: Final = (0.68, 0.80)
 _GRASP_MEAN_OVER: Final = (0.59, 0.71)
 _GRASP_MEAN_UNDER: Final = (0.85, 0.77)
 _GRASP_MOST: Final = (0.91, 0.83)
@@ -54,8 +55,8 @@ _GRASP_LEAD: Final = (0.22, 0.12)
 #: Thumb to index tip, in palms, from which a pinch is one, over how much more than the others the
 #: index finger is bent: as much in a grasp, whose thumb is near too; the more it is bent alone,
 #: the surer it is a pinch, however badly the thumb is seen behind it.
-_PINCH_LEADS: Final = (0.0, 0.12, 0.3)
-_PINCH_GAPS: Final = (0.26, 0.55, 0.75)
+_PINCH_LEADS: Final = (-0.02, 0.06, 0.20)
+_PINCH_GAPS: Final = (0.26, 0.50, 0.78)
 #: Half the width of that condition's ramp, palms.
 _PINCH_GAP_RAMP: Final = 0.12
 #: A palm (wrist to middle knuckle) shorter than this is no hand, metres.
@@ -114,7 +115,7 @@ def score_shapes(shape: HandShape) -> DoubleArray:
     extension = shape.extension
     index, others = float(extension[0]), extension[1:]
     mean, least, most = float(extension.mean()), float(extension.min()), float(extension.max())
-    lead = float(others.mean()) - index
+    lead, middle = float(others.mean()) - index, float(np.median(others))
     limit = float(np.interp(lead, _PINCH_LEADS, _PINCH_GAPS))
     pinch = min(
         _ramp(shape.gap, (limit + _PINCH_GAP_RAMP, limit - _PINCH_GAP_RAMP)),
@@ -123,7 +124,8 @@ def score_shapes(shape: HandShape) -> DoubleArray:
     )
     point = min(
         _ramp(index, _POINT_INDEX),
-        _ramp(float(np.median(others)), _POINT_OTHERS),
+        _ramp(middle, _POINT_OTHERS),
+        _ramp(index - middle, _POINT_LEAD),
         _ramp(float(others.max()), _POINT_MOST),
     )
     grasp = min(
