@@ -95,6 +95,7 @@ class HttRecogniser:
         """
         self.label_map = label_map
         self.device_name = device_name
+        self.hand_model = hand_model
         self._network = network
         self._kernel = kernel
         self._hands = HttHands(hand_model)

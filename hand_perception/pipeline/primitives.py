@@ -16,6 +16,7 @@ from hand_perception.actions import (
 )
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Frame, Hand
+from hand_perception.models.hand_model import HandModel
 from hand_perception.pipeline.primitive_memory import HandMemory
 from hand_perception.pipeline.primitive_shapes import measure_shape
 
@@ -69,6 +70,7 @@ class PrimitiveRecogniser:
     backend_name: str = BACKEND_NAME
     device_name: str = 'cpu'
     label_map: LabelMap = LabelMap(name=BACKEND_NAME, actions=PRIMITIVES)
+    hand_model: HandModel | None = None
 
     def __init__(self, settings: PipelineSettings) -> None:
         """Take the live settings ``action_min_duration_s`` and ``action_top_k``."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from hand_perception.actions import ActionResult, LabelMap
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Frame, Hand
+from hand_perception.models.hand_model import HandModel
 
 
 class Recogniser(Protocol):
@@ -29,6 +30,10 @@ class Recogniser(Protocol):
     @property
     def device_name(self) -> str:
         """Where it runs, and how."""
+
+    @property
+    def hand_model(self) -> HandModel | None:
+        """Of the hands that it reconstructs; None where it reconstructs none."""
 
     def new_state(self) -> Any:
         """Make the memory for one camera stream."""

@@ -12,6 +12,7 @@ from hand_perception.actions import ActionResult, LabelMap
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Camera, Frame, FrameResult, Hand, Region
 from hand_perception.errors import ConfigError
+from hand_perception.models.hand_model import HandModel
 from hand_perception.models.landmarks.backend import LandmarkBackend
 from hand_perception.pipeline.backends import (
     Reconstructor,
@@ -116,17 +117,30 @@ class HandPipeline:
     @property
     def faces_right(self) -> NDArray[np.uint32]:
         """(F, 3) triangles of a right hand's mesh; a left hand's are these with [:, ::-1]."""
-        return self._reconstructor.model.faces
+        return self._hand_model.faces
 
     @property
     def num_vertices(self) -> int:
         """Vertices of a hand's mesh."""
-        return self._reconstructor.model.num_vertices
+        return self._hand_model.num_vertices
 
     @property
     def hand_model_name(self) -> str:
         """``default`` or ``mano``."""
-        return self._reconstructor.model.name
+        return self._hand_model.name
+
+    @property
+    def _hand_model(self) -> HandModel:
+        """Of the hands that :meth:`step` gives."""
+        own = self.recogniser_hand_model
+        if own is not None and self.settings.pose_source == 'htt':
+            return own
+        return self._reconstructor.model
+
+    @property
+    def recogniser_hand_model(self) -> HandModel | None:
+        """Of the hands that :meth:`recognise` gives; None where it gives none."""
+        return None if self._recogniser is None else self._recogniser.hand_model
 
     @property
     def recogniser_name(self) -> str:
@@ -200,7 +214,13 @@ class HandPipeline:
         state.told = None
         if self.settings.pose_source == 'htt':
             state.told = told = self._recognise(state, frame, hands)
-            result = replace(result, hands=told.hands or (), is_between_tokens=told.hands is None)
+            stamp_ns = told.hands_stamp_ns
+            result = replace(
+                result,
+                stamp_ns=frame.stamp_ns if stamp_ns is None else stamp_ns,
+                hands=told.hands or (),
+                is_between_tokens=told.hands is None,
+            )
         return result
 
     def recognise(self, state: StreamState, frame: Frame, result: FrameResult) -> ActionResult:

@@ -37,10 +37,11 @@ class HttHandTopics:
         """Create the publishers of poses and markers."""
         self._clock = clock
         self._statistics = statistics
-        self._messages = HandMessages(backend='htt', hand_model=pipeline.hand_model_name)
+        model = pipeline.recogniser_hand_model
+        self._messages = HandMessages(backend='htt', hand_model=model.name)
         self._publisher = make_publisher(HandPoseArray, 'htt/pose', qos.RESULTS)
         self._markers = MarkerTopic(
-            make_publisher, 'htt/markers', pipeline.faces_right, hands_per_side=hands_per_side
+            make_publisher, 'htt/markers', model.faces, hands_per_side=hands_per_side
         )
         self._num_looked_at = 0
 
@@ -105,7 +106,7 @@ class ActionPublisher:
         self._label_publisher = make_publisher(LabelMapMessage, 'action_labels', qos.LATCHED)
         self._label_publisher.publish(label_map_message(pipeline.label_map))
         self._htt_hands: HttHandTopics | None = None
-        if pipeline.recogniser_name == 'htt' and settings.pose_source != 'htt':
+        if pipeline.recogniser_hand_model is not None and settings.pose_source != 'htt':
             self._htt_hands = HttHandTopics(
                 make_publisher, clock=clock, pipeline=pipeline, hands_per_side=hands_per_side,
                 statistics=statistics,
@@ -123,7 +124,8 @@ class ActionPublisher:
         try:
             actions = pipeline.recognise(state, frame, result)
             started = time.perf_counter()
-            self._publish(actions, result, settings)
+            self._publish(actions, frame, settings)
+            self.statistics.add_result(actions, stream_reset=result.reset_reason)
         except Exception as error:
             self._log.error(error)
             self.statistics.add_error()
@@ -135,26 +137,27 @@ class ActionPublisher:
         if actions.actions:
             published_s = time.perf_counter() - started
             self._node_statistics.add_stage('publish actions', published_s)
-        return self._to_show(actions, result)
+        return self._to_show(actions, frame, is_new_stream=bool(result.reset_reason))
 
     def clear_markers(self) -> None:
         """Delete all markers: images are not processed any more."""
         if self._htt_hands is not None:
             self._htt_hands.clear_markers()
 
-    def _publish(
-        self, actions: ActionResult, result: FrameResult, settings: PerceptionSettings
-    ) -> None:
+    def _publish(self, actions: ActionResult, frame: Frame, settings: PerceptionSettings) -> None:
         for action in actions.actions:
             age_s = (self._clock.now().nanoseconds - action.stamp_ns) * 1e-9
             self._publisher.publish(action_message(action, age_s=age_s))
         if self._htt_hands is not None and actions.hands is not None:
-            self._htt_hands.publish(result.stamp_ns, result.frame_id, actions.hands, settings)
-        self.statistics.add_result(actions, stream_reset=result.reset_reason)
+            stamp_ns = actions.hands_stamp_ns
+            stamp_ns = frame.stamp_ns if stamp_ns is None else stamp_ns
+            self._htt_hands.publish(stamp_ns, frame.frame_id, actions.hands, settings)
 
-    def _to_show(self, actions: ActionResult, result: FrameResult) -> tuple[ActionEstimate, ...]:
+    def _to_show(
+        self, actions: ActionResult, frame: Frame, *, is_new_stream: bool
+    ) -> tuple[ActionEstimate, ...]:
         """Give what was said of this image, or last when it was not looked at."""
-        if actions.actions or actions.reset_reason or result.reset_reason:
+        if actions.actions or actions.reset_reason or is_new_stream:
             self._shown = actions.actions
-        since_ns = result.stamp_ns - max((a.stamp_ns for a in self._shown), default=0)
+        since_ns = frame.stamp_ns - max((a.stamp_ns for a in self._shown), default=0)
         return self._shown if 0 <= since_ns <= _SHOWN_NS else ()

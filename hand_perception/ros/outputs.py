@@ -145,8 +145,8 @@ class ResultPublisher:
         picture = draw_overlay(frame, result, self._faces_right, actions=actions)
         height, width = picture.shape[:2]
         wire = write_image(
-            stamp_ns=result.stamp_ns,
-            frame_id=result.frame_id,
+            stamp_ns=frame.stamp_ns,
+            frame_id=frame.frame_id,
             height=height,
             width=width,
             encoding='bgr8',

@@ -13,6 +13,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
+from hand_perception.actions import ActionEstimate
 from hand_perception.config import PerceptionSettings
 from hand_perception.errors import BoxError, ImageError
 from hand_perception.msg import HandBoxArray
@@ -293,12 +294,13 @@ class PerceptionNode(Node):
         result = self._pipeline.step(self._state, frame)
         if result.is_between_tokens:
             self._statistics.add_drop(DropCause.BETWEEN_TOKENS)
-            return
-        self._outputs.publish(result, settings)  # before actions: they must not delay hands
-        actions = ()
+        else:
+            self._outputs.publish(result, settings)  # before actions: they must not delay hands
+        actions: tuple[ActionEstimate, ...] = ()
         if self._actions is not None:
             actions = self._actions.tell(self._pipeline, self._state, frame, result, settings)
-        self._outputs.publish_overlay(frame, result, actions, settings)
+        if not result.is_between_tokens:
+            self._outputs.publish_overlay(frame, result, actions, settings)
 
     def _clear_markers(self) -> None:
         self._outputs.clear_markers()

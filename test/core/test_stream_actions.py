@@ -7,6 +7,7 @@ from test_stream import TrackReporter
 from hand_perception.actions import ActionResult, LabelMap
 from hand_perception.config import PipelineSettings
 from hand_perception.errors import ConfigError
+from hand_perception.models.hand_model import load_hand_model
 from hand_perception.pipeline.backends import load_recogniser
 from hand_perception.pipeline.stream import HandPipeline
 
@@ -17,7 +18,9 @@ class CountingRecogniser:
     backend_name = 'counting'
     device_name = 'nowhere'
     label_map = LabelMap(name='numbers', actions=('one',))
+    hand_model = None
     min_score = None
+    hands_stamp_ns = None
 
     def new_state(self):
         return []
@@ -29,7 +32,11 @@ class CountingRecogniser:
     def step(self, state, image_frame, hands):
         state.append(len(hands))
         is_token = len(state) % 2 == 1
-        return ActionResult(hands=tuple(hands) if is_token else None, stage_s=(('count', 0.0),))
+        return ActionResult(
+            hands=tuple(hands) if is_token else None,
+            hands_stamp_ns=self.hands_stamp_ns,
+            stage_s=(('count', 0.0),),
+        )
 
 
 def make_pipeline(recogniser, **settings):
@@ -74,6 +81,26 @@ def test_poses_of_the_recogniser_replace_those_of_the_back_end_and_it_looks_once
     between, said = step_both(pipeline, state, 0.033)
     assert (between.hands, between.is_between_tokens, said.hands) == ((), True, None)
     assert len(state.recognised) == 2
+
+
+def test_poses_that_waited_for_later_images_keep_the_stamp_of_their_own():
+    recogniser = CountingRecogniser()
+    pipeline = make_pipeline(recogniser, pose_source='htt')
+    recogniser.hands_stamp_ns = 123
+    result, _ = step_both(pipeline, pipeline.new_stream(), 5.0)
+    assert result.stamp_ns == 123
+
+
+def test_the_hand_model_is_that_of_the_hands_that_are_published():
+    recogniser = CountingRecogniser()
+    recogniser.hand_model = own = load_hand_model('default')
+    reporter = TrackReporter()
+    reporter.model = load_hand_model('default')
+    for pose_source, model in (('backend', reporter.model), ('htt', own)):
+        settings = PipelineSettings(pose_source=pose_source)
+        pipeline = HandPipeline(settings, ScriptedBackend(), reporter, recogniser)
+        assert pipeline.recogniser_hand_model is own
+        assert pipeline.faces_right is model.faces
 
 
 def test_without_a_recogniser_nothing_is_told():

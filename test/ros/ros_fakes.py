@@ -57,6 +57,13 @@ def make_hand(*, is_right=True, track_id=1, seed=0, num_vertices=4):
     )
 
 
+class FakeHandModel:
+    """The hand model of the hands of a recogniser."""
+
+    name = 'default'
+    faces = FACES
+
+
 class FakeState:
     """Memory of a fake stream."""
 
@@ -89,6 +96,7 @@ class FakePipeline:
     def __init__(self, hands=(), *, faces=FACES, recogniser='none', told=None):
         self.recogniser_name = recogniser
         self.label_map = None if recogniser == 'none' else LABELS
+        self.recogniser_hand_model = FakeHandModel() if recogniser == 'htt' else None
         self.told = told or (lambda frame: ActionResult())
         self.recognised = []
         self.action_error = None
