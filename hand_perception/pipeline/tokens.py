@@ -95,8 +95,9 @@ class TokenClock:
         spacing_ns = sorted(self._spacings)[len(self._spacings) // 2]
         if spacing_ns <= _MAX_PERIODS * self._token_period_ns:
             return ''
+        where = ' in each phase' if self._num_phases > 1 else ''
         return (
-            f'images come too slowly: {1e9 / spacing_ns:.1f} per second, HTT wants '
+            f'images come too slowly: {1e9 / spacing_ns:.1f} per second{where}, HTT wants '
             f'{1e9 / self._token_period_ns:.1f}'
         )
 
