@@ -35,7 +35,7 @@ class PlacedProjection:
             device: where to run.
         """
         self._linear = Linear(weight, torch.zeros_like(bias), device)
-        self._bias = bias.detach().to(device)
+        self._bias = bias.detach().to(device, torch.float32, copy=True)
         self._num_placed = num_placed
         self._table = table
         self._offsets = self._project_positions(_FIRST_POSITIONS)

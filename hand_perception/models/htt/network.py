@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hand_perception.errors import ConfigError, ImageError, WeightsError
+from hand_perception.errors import ConfigError, ImageError
 from hand_perception.models.htt.constants import IMAGE_HEIGHT, IMAGE_WIDTH
 from hand_perception.models.htt.encoder import with_first_seen
 from hand_perception.models.htt.folded_backbone import DTYPES, FoldedBackbone
@@ -71,13 +71,9 @@ class HttNetwork:
 
         Raises:
             ConfigError: the precision is neither.
-            WeightsError: weights are not finite.
         """
         if precision not in DTYPES:
             raise ConfigError(f'precision must be {" or ".join(DTYPES)}, got {precision!r}')
-        for name, weight in module.state_dict().items():
-            if not torch.isfinite(weight).all():
-                raise WeightsError(f'{name} has numbers that are not finite; get the file again')
         with torch.inference_mode():
             table = module.transformer_pe.pe[0]
             classifier = module.action_classification.classifier
