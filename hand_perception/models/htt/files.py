@@ -16,12 +16,12 @@ OPTIONS: Final = 'opt.pkl'
 WHERE_HTT: Final = (
     "HTT's weights are not part of this package: get ws.zip from the release assets-v1 of "
     'https://github.com/fylwen/HTT (code MIT; the weights carry no licence of their own and were '
-    'trained on FPHA or H2O, which are for research), unpack it and set htt_checkpoint to the '
+    'trained on FPHA or H2O, data for research), unpack it and set htt_checkpoint to the '
     'checkpoint_45.pth of one data set; see docs/htt.md'
 )
 LICENCES: Final = (
     'HTT: code MIT, weights without a licence of their own, trained on FPHA or H2O, data for '
-    'non-commercial research; keep converted weights where the originals may be'
+    'research with terms of their own; converted weights are the same weights'
 )
 _MAX_LISTED: Final = 5
 
