@@ -55,8 +55,9 @@ def main() -> None:
         path = htt_reference.DATA / 'htt_preprocess.npz'
         np.savez_compressed(
             path,
-            image=reference['image'],
-            test_levels=levels.transpose(1, 2, 0),  # (270, 480, 3)
+            # Channels first: that compresses a hundred times better.
+            image=np.ascontiguousarray(reference['image'].transpose(2, 0, 1)),
+            test_levels=levels,
             camera=reference['camintr'],
             test_camera=reference['test_camintr'],
         )
