@@ -61,8 +61,9 @@ def test_antialiased_kernel_is_that_of_pillow(size):
     width, height = fit(*size)[1]
     across = averaging_matrix(size[0], width)
     down = averaging_matrix(size[1], height)
-    rows = np.floor(across @ image + 0.5)  # (H, width, 3)
-    expected = np.floor(np.tensordot(down, rows, 1) + 0.5)  # (height, width, 3)
+    rows = np.tensordot(image.astype(np.float64), across, (1, 1))  # (H, 3, width)
+    columns = np.tensordot(down, np.floor(rows + 0.5), 1)  # (height, 3, width)
+    expected = np.floor(columns + 0.5).transpose(0, 2, 1)
     difference = np.abs(covered(view, (width, height), result) - expected)
     # Pillow and torch calculate in whole numbers: a half may fall to the other side, in each of
     # the two passes.
