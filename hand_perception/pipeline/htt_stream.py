@@ -45,6 +45,7 @@ class HttStep:
         reset_reason: why the stream began anew with this image; empty when it did not.
         ended: what the end of the clip before added, when the stream began anew.
         problem: why nothing that is told now should be believed; empty when nothing is wrong.
+        is_left_out: the image is no token after all: numbers were not finite.
         tokens: poses that are told for the first time: that of this image, of an earlier one
             (``lookahead``), of none, or of several at the end of a clip.
         finals: poses that are told again, with all of their pose window known. A pose that is
@@ -58,6 +59,7 @@ class HttStep:
     reset_reason: str = ''
     ended: 'HttStep | None' = None
     problem: str = ''
+    is_left_out: bool = False
     tokens: tuple[TokenResult, ...] = ()
     finals: tuple[TokenResult, ...] = ()
     action_prob: FloatArray | None = None
@@ -191,7 +193,7 @@ class HttStream:
         laps.lap('htt_temporal')
         return replace(
             step, reset_reason=choice.reset_reason, ended=ended, problem=problem,
-            stage_s=tuple(laps.stages),
+            is_left_out=done is None, stage_s=tuple(laps.stages),
         )  # fmt: skip
 
     def finish(self) -> HttStep | None:
