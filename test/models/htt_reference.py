@@ -6,17 +6,16 @@ RandomState for ever, and stored sums tell if what is made here should differ.
 """
 
 import functools
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hand_perception.models.htt.module import HttModule
 from hand_perception.models.htt.sizes import HttSizes
+from tools.make_htt_checkpoint import SIZES, random_module
 
 DATA: Final = Path(__file__).resolve().parents[1] / 'data'
 #: Tokens of a clip and of a pose window; tokens that count in each of the three clips.
@@ -38,7 +37,6 @@ TOLERANCE: Final = {
 }  # fmt: skip
 
 _GRIDS: Final = ((3, 4), (9, 16), (27, 48), (54, 60), (135, 120))
-_GAINS: Final = (('image_to_hand_pose.mlp.4', 0.5), ('classifier', 2.0), ('in_proj_weight', 1.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +77,13 @@ class Case:
 CASES: Final = {
     'fpha': Case(
         name='fpha',
-        sizes=HttSizes(num_joints=21, num_objects=26, num_actions=45),
+        sizes=SIZES['fpha'],
         seed=11,
         camera=(348.93725, 348.93732, 233.933136, 135.1702575),
     ),
     'h2o': Case(
         name='h2o',
-        sizes=HttSizes(num_joints=42, num_objects=8, num_actions=36),
+        sizes=SIZES['h2o'],
         seed=12,
         camera=(238.74723, 238.59448, 238.231455, 137.577763),
     ),
@@ -95,13 +93,7 @@ CASES: Final = {
 def module(name: str) -> HttModule:
     """The network with the weights of the official results."""
     case = CASES[name]
-    network = HttModule(case.sizes)
-    state = network.state_dict()
-    for key, value in state.items():
-        if key != 'transformer_pe.pe':  # a table, not a weight
-            state[key] = torch.from_numpy(_weight(key, tuple(value.shape), case.seed))
-    network.load_state_dict(state)
-    return network
+    return random_module(case.sizes, seed=case.seed)
 
 
 def results(name: str) -> dict[str, NDArray]:
@@ -130,31 +122,3 @@ def inputs(name: str) -> Inputs:
     K[:, 1, 2] = cy + 10 * random.standard_normal(NUM_FRAMES)
     not_padding = (np.arange(WINDOW) < np.array(VALID)[:, None]).astype(np.int64).reshape(-1)
     return Inputs(images=images, K=K, not_padding=not_padding)
-
-
-def _weight(key: str, shape: tuple[int, ...], seed: int) -> NDArray:
-    """The value of one entry of the state dict."""
-    if key.endswith('num_batches_tracked'):
-        return np.zeros(shape, np.int64)
-    random = np.random.RandomState(zlib.crc32(f'{seed}:{key}'.encode()))
-    if key.endswith('running_var'):
-        return (0.75 + 0.5 * random.random_sample(shape)).astype(np.float32)
-    normal = random.standard_normal(shape)
-    if key.endswith('running_mean'):
-        normal *= 0.02
-    elif key.endswith('bias'):
-        normal *= 0.02 if key.startswith('meshregnet') else 0.05
-    elif key == 'action_token':
-        pass
-    elif len(shape) == 1:  # scale of a normalisation
-        normal = 1 + 0.1 * normal
-        if key.endswith('bn2.weight'):
-            normal *= 0.5
-    elif len(shape) == 4:  # convolution
-        if shape[2] > 1:  # follow contrast rather than brightness
-            normal -= 0.7 * normal.mean(axis=(1, 2, 3), keepdims=True)
-        normal = normal * np.sqrt(2.0 / (shape[1] * shape[2] * shape[3]))
-    else:
-        gain = next((gain for part, gain in _GAINS if part in key), 1.0)
-        normal = normal * (gain / np.sqrt(shape[1]))
-    return normal.astype(np.float32)
