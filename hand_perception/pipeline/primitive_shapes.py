@@ -46,6 +46,7 @@ _POINT_OTHERS: Final = (0.84, 0.72)  # two of three: one hidden finger may be se
 _POINT_MOST: Final = (0.90, 0.78)  # ... but not straight
 _POINT_LEAD: Final = (0.08, 0.18)  # index finger over the middle one of the others
 _PINCH_INDEX: Final = (0.94, 0.86)
+_PINCH_INDEX_OVER: Final = (0.40, 0.50)  # bent into the palm it cannot meet the thumb
 _PINCH_OTHERS: Final = (0.68, 0.80)
 _GRASP_MEAN_OVER: Final = (0.59, 0.71)
 _GRASP_MEAN_UNDER: Final = (0.85, 0.77)
@@ -120,6 +121,7 @@ def score_shapes(shape: HandShape) -> DoubleArray:
     pinch = min(
         _ramp(shape.gap, (limit + _PINCH_GAP_RAMP, limit - _PINCH_GAP_RAMP)),
         _ramp(index, _PINCH_INDEX),
+        _ramp(index, _PINCH_INDEX_OVER),
         _ramp(float(others.mean()), _PINCH_OTHERS),
     )
     point = min(
