@@ -11,7 +11,8 @@ through the landmark back end, and on a real video of a right hand seen from its
 ============  =====================  ==================  ================
 shape         extension of fingers   index finger        thumb to index
 ============  =====================  ==================  ================
-open          0.93-0.98 (real 0.87-) as the others       0.70-1.6 palms
+open          0.93-0.98              as the others       1.0-1.1 palms
+open, real    0.85-0.96              as the others       0.7-1.6
 relaxed       0.79-0.92              as the others       0.63-1.2
 pinch         others 0.78-0.94       0.57-0.78           0.07-0.44
 grasp         0.61-0.80              0.77-0.79           0.32-0.75
@@ -37,7 +38,7 @@ _PARENTS: Final = np.array(JOINT_PARENTS)
 
 #: Limits: where a condition begins to hold and where it holds clearly. Extensions are shares of
 #: the length of the straight finger.
-_OPEN_MEAN: Final = (0.84, 0.92)
+_OPEN_MEAN: Final = (0.82, 0.92)
 _OPEN_LEAST: Final = (0.70, 0.80)
 _FIST_MEAN: Final = (0.71, 0.59)
 _FIST_MOST: Final = (0.80, 0.68)
