@@ -7,12 +7,14 @@ import htt_files
 import numpy as np
 import torch
 
-from hand_perception.datatypes import Camera, Frame
+from hand_perception.datatypes import Camera, DepthSource, Frame, ManoParameters
 from hand_perception.models.htt.module import HttHeads, run_clips
 from hand_perception.models.htt.network import HttNetwork
 from hand_perception.models.htt.preprocess import fit
+from hand_perception.pipeline.hands import make_hand
 from hand_perception.pipeline.temporal import softmax
 from hand_perception.pipeline.temporal_state import Token
+from hand_perception.pipeline.track import Track
 
 # Networks this small lose more by sharing their work than they gain.
 torch.set_num_threads(1)
@@ -138,7 +140,27 @@ def frame(number, *, rate_hz=30.0, stamp_ns=None, camera=CAMERA, shown=None):
     )
 
 
+def followed(joints, *, camera=CAMERA, is_right=True, track_id=5, confidence=0.9):
+    """What the detector says of a hand with these joints."""
+    odds = 3.0 if is_right else -3.0
+    return make_hand(
+        camera,
+        Track(
+            track_id=track_id, landmarks=None, stamp_ns=0, right_log_odds=odds, is_right=is_right
+        ),
+        vertices=joints,
+        keypoints=joints,
+        parameters=ManoParameters(
+            global_orient=np.zeros(3), hand_pose=np.zeros(45), betas=np.zeros(10),
+            transl=np.zeros(3),
+        ),
+        confidence=confidence,
+        depth=(DepthSource.MONO, 0.04),
+    )  # fmt: skip
+
+
 __all__ = [
-    'ATOL', 'CAMERA', 'FakeNetwork', 'clip_forward', 'expect_same_step', 'features', 'frame',
+    'ATOL', 'CAMERA', 'FakeNetwork', 'clip_forward', 'expect_same_step', 'features',
+    'followed', 'frame',
     'image', 'run_engine', 'small_network', 'softmax', 'token',
 ]  # fmt: skip

@@ -1,25 +1,27 @@
 """HTT's joints to hands: only hands that are there, in their size, with a mesh on the joints."""
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
 import pytest
 import torch
 from hand_poses import TrueHands
+from htt_streams import followed as followed_by
 from htt_streams import token
 
 from hand_perception import geometry
-from hand_perception.datatypes import Camera, DepthSource, ManoParameters
+from hand_perception.datatypes import Camera, DepthSource
 from hand_perception.models.hand_model import load_hand_model
-from hand_perception.pipeline.hands import make_hand
 from hand_perception.pipeline.htt_hands import HandSizes, HttHands, hand_rows, htt_depth
 from hand_perception.pipeline.lift import project
 from hand_perception.pipeline.temporal_results import TokenResult
-from hand_perception.pipeline.track import Track
 
 CAMERA = Camera(width=1920, height=1080, fx=1395.7, fy=1395.7, cx=935.7, cy=540.7)
 NUM_POSES = 12
+
+followed = functools.partial(followed_by, camera=CAMERA)
 
 
 @pytest.fixture(scope='module')
@@ -50,25 +52,6 @@ def result(joints, *, camera=CAMERA, pixels=None):
         action_prob=None,
         is_final=False,
     )
-
-
-def followed(joints, *, camera=CAMERA, is_right=True, track_id=5, confidence=0.9):
-    """What the detector says of a hand with these joints."""
-    odds = 3.0 if is_right else -3.0
-    return make_hand(
-        camera,
-        Track(
-            track_id=track_id, landmarks=None, stamp_ns=0, right_log_odds=odds, is_right=is_right
-        ),
-        vertices=joints,
-        keypoints=joints,
-        parameters=ManoParameters(
-            global_orient=np.zeros(3), hand_pose=np.zeros(45), betas=np.zeros(10),
-            transl=np.zeros(3),
-        ),
-        confidence=confidence,
-        depth=(DepthSource.MONO, 0.04),
-    )  # fmt: skip
 
 
 def made_of(make, joints, seen, **details):
