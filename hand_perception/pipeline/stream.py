@@ -1,9 +1,7 @@
 """One camera stream, image by image: the whole flow on one screen."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +20,7 @@ from hand_perception.pipeline.backends import (
 from hand_perception.pipeline.detect import Observations, observe_hands
 from hand_perception.pipeline.given_boxes import tracks_from_boxes
 from hand_perception.pipeline.recogniser import Recogniser
-from hand_perception.pipeline.shape import ShapeMemory
+from hand_perception.pipeline.stream_state import Stopwatch, StreamState
 from hand_perception.pipeline.track import (
     Track,
     continue_track,
@@ -32,49 +30,8 @@ from hand_perception.pipeline.track import (
     take_keypoints,
 )
 
-_LONG_AGO_NS = -(10**18)
 #: HaMeR's hands below this confidence are looked at by the landmark network in the next image.
 _DOUBT = 0.3
-
-
-@dataclass(slots=True)
-class StreamState:
-    """All memory of one camera stream; bounded by the number of hands and the action window.
-
-    ``next_track_id`` outlives a reset: a track id is never given twice while the process runs.
-    ``recognised`` is the memory of the recogniser of actions, ``told`` what it said of the last
-    image when its hands were asked for.
-    """
-
-    tracks: tuple[Track, ...] = ()
-    next_track_id: int = 1
-    last_stamp_ns: int | None = None
-    last_search_ns: int = _LONG_AGO_NS
-    last_tiles_ns: int = _LONG_AGO_NS
-    last_look_ns: int = _LONG_AGO_NS
-    is_doubtful: bool = False
-    shapes: ShapeMemory = field(default_factory=ShapeMemory)
-    recognised: Any = None
-    told: ActionResult | None = None
-
-    def reset(self) -> None:
-        """Forget everything but the track ids already given."""
-        fresh = StreamState(next_track_id=self.next_track_id)
-        for name in self.__slots__:
-            setattr(self, name, getattr(fresh, name))
-
-
-@dataclass(slots=True)
-class _Stopwatch:
-    """Seconds per stage of one step."""
-
-    stages: list[tuple[str, float]] = field(default_factory=list)
-    last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.stages.append((stage, now - self.last))
-        self.last = now
 
 
 class HandPipeline:
@@ -186,7 +143,7 @@ class HandPipeline:
         Raises:
             ConfigError: the image has boxes and the back end cannot work with them.
         """
-        watch = _Stopwatch()
+        watch = Stopwatch()
         reset_reason = self._start_frame(state, frame)
         num_searches = 0
         if frame.boxes is not None:
@@ -240,7 +197,10 @@ class HandPipeline:
             return ActionResult()
         if state.recognised is None:
             state.recognised = self._recogniser.new_state()
-        return self._recogniser.step(state.recognised, frame, hands)
+        memory, state.recognised = state.recognised, None  # an error leaves nothing half done
+        said = self._recogniser.step(memory, frame, hands)
+        state.recognised = memory
+        return said
 
     def _start_frame(self, state: StreamState, frame: Frame) -> str:
         """Reset the stream where time jumped; return why."""

@@ -8,7 +8,8 @@ import pytest
 from stream_fakes import ScriptedBackend, frame, landmarks, open_hand_px
 
 from hand_perception.config import PipelineSettings
-from hand_perception.pipeline.stream import HandPipeline, StreamState
+from hand_perception.pipeline.stream import HandPipeline
+from hand_perception.pipeline.stream_state import StreamState
 
 
 class TrackReporter:

@@ -72,6 +72,23 @@ def test_a_stream_that_starts_anew_makes_the_recogniser_forget():
     assert len(state.recognised) == 1
 
 
+def test_a_recogniser_that_failed_starts_anew():
+    class Failing(CountingRecogniser):
+        def step(self, state, image_frame, hands):
+            said = super().step(state, image_frame, hands)
+            if image_frame.stamp_ns == 100_000_000:
+                raise ValueError('a number too many')
+            return said
+
+    pipeline = make_pipeline(Failing())
+    state = pipeline.new_stream()
+    step_both(pipeline, state, 0.0)
+    with pytest.raises(ValueError, match='too many'):
+        step_both(pipeline, state, 0.1)
+    step_both(pipeline, state, 0.2)
+    assert len(state.recognised) == 1
+
+
 def test_poses_of_the_recogniser_replace_those_of_the_back_end_and_it_looks_once():
     pipeline = make_pipeline(CountingRecogniser(), pose_source='htt')
     state = pipeline.new_stream()
