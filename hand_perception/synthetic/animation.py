@@ -9,11 +9,16 @@ import numpy as np
 from hand_perception.datatypes import DoubleArray
 from hand_perception.geometry import rotation_from_axis_angle
 from hand_perception.synthetic.poses import POSE_SHAPES, hand_pose
+from hand_perception.synthetic.routes import Route
 from hand_perception.synthetic.scripts import Moment, Step, moment_at
 
 #: How far a waving hand goes to each side: metres along the palm's width, radians in the wrist.
 _WAVE_SHIFT_M: Final = 0.03
 _WAVE_TURN_RAD: Final = 0.3
+#: A hand that follows a route sways about once in this time, seconds.
+_SWAY_S: Final = 5.0
+#: An elbow follows the hand of a route by this share of its way.
+_ELBOW_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,7 @@ class HandMotion:
         turns: (3,) radians, how far the hand rolls, bends and tilts each way.
         roll: radians, average roll about the forearm; positive lifts the thumb.
         elbow: (3,) metres, camera axes.
+        route: where else it goes; None for a hand that stays where it works.
     """
 
     is_right: bool
@@ -39,6 +45,7 @@ class HandMotion:
     turns: DoubleArray
     roll: float
     elbow: DoubleArray
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +91,20 @@ def hand_at(motion: HandMotion, time_s: float, *, duration_s: float) -> HandStat
     """Give a hand at a time of a motion that repeats after its duration."""
     share = time_s / duration_s
     moment = moment_at(motion.steps, share, duration_s=duration_s)
-    turn = 2 * np.pi * share
-    # Whole numbers of swings: the end meets the beginning.
-    swing = np.sin(turn * np.array([1, 2, 1, 1, 2, 3]) + motion.phases)
-    centre = motion.centre + motion.sway * swing[:3]
     side = 1.0 if motion.is_right else -1.0
-    to_arm = _unit(motion.elbow - centre)
+    # Whole numbers of swings: the end meets the beginning.
+    swings = np.array([1, 2, 1, 1, 2, 3])
+    centre, elbow = motion.centre, motion.elbow
+    if motion.route is None:
+        swing = np.sin(2 * np.pi * share * swings + motion.phases)
+    else:
+        at = motion.route.at(time_s)
+        offset = at.offset * (side, 1.0, 1.0)
+        centre, elbow = centre + offset, elbow + _ELBOW_SHARE * offset
+        swings = swings * max(1, round(duration_s / _SWAY_S))
+        swing = at.life * np.sin(2 * np.pi * share * swings + motion.phases)
+    centre = centre + motion.sway * swing[:3]
+    to_arm = _unit(elbow - centre)
     # Back of the hand towards the camera, as far as the forearm's direction lets it.
     back = -centre
     back = _unit(back - to_arm * (back @ to_arm))
@@ -112,7 +127,7 @@ def hand_at(motion: HandMotion, time_s: float, *, duration_s: float) -> HandStat
         hand_pose=_pose_at(moment),
         camera_from_hand=base @ local[0] @ local[1] @ local[2],
         centre=centre,
-        elbow=motion.elbow,
+        elbow=elbow,
         primitive=moment.primitive,
     )
 

@@ -27,14 +27,14 @@ _LET_GO: Final = ('open', 'relaxed')
 _WAVE_FADE: Final = 0.25
 
 
-def _eased(way: float) -> float:
-    """Go from 0 to 1 with speed and acceleration that are continuous."""
+def eased(way: float) -> float:
+    """Go from 0 to 1 with speed and acceleration that are continuous; the top speed is 1.875."""
     return way**3 * (10 - 15 * way + 6 * way * way)
 
 
 _WAYS: Final = np.linspace(0, 1, 10001)
 #: Share of a move's time in which ``NEAR_SHARE`` of its way is done.
-_NEAR_WAY: Final = float(np.interp(NEAR_SHARE, [_eased(way) for way in _WAYS], _WAYS))
+_NEAR_WAY: Final = float(np.interp(NEAR_SHARE, [eased(way) for way in _WAYS], _WAYS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def moment_at(steps: tuple[Step, ...], share: float, *, duration_s: float) -> Mo
     step, before = steps[number], steps[number - 1].pose
     since = place - (float(ends[number - 1]) if number else 0.0)
     way = min(max(since / step.move, 0.0), 1.0)
-    blend = _eased(way)
+    blend = eased(way)
     held = min(max((since - step.move) / step.hold, 0.0), 1.0) if step.hold else 1.0
     is_waving = step.waves > 0 and 0.0 < held < 1.0
     let_go_s = (since - _NEAR_WAY * step.move) * duration_s / float(ends[-1])
