@@ -454,7 +454,7 @@ def test_lift_takes_fx_for_both_axes_and_the_middle_of_the_image_for_pixels():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 def test_fp32_on_cuda_is_official_and_not_tf32(reference):
     network = HttNetwork.from_module(
         reference.module, device=torch.device('cuda'), precision='fp32'
