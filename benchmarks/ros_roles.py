@@ -110,6 +110,8 @@ class SleepingPipeline:
     """Stands for the networks: sleeps without the interpreter lock and knows the answer."""
 
     backend_name, hand_model_name, device_name = 'sleep', 'default', 'none'
+    recogniser_name, recogniser_device = 'none', ''
+    label_map = recogniser_hand_model = None
     faces_right = FACES
 
     def __init__(self, sleep_s: float, num_hands: int) -> None:

@@ -1,8 +1,16 @@
 """What is said of hands over time: actions, objects, and the map of their names."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from hand_perception.datatypes import Hand
+
+#: What a hand can be told to do by its joints alone, in the order of the label map `primitives`:
+#: five shapes, then two events.
+PRIMITIVES: Final = ('open', 'fist', 'point', 'pinch', 'grasp', 'release', 'wave')
+#: A release is an event: it is named for this long after a closed hand began to open, unless the
+#: hand closes again; long enough for whoever looks at a few messages per second.
+RELEASE_S: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +98,14 @@ class ActionResult:
             not looked at.
         hands: hands that the recogniser reconstructed itself (HTT), left before right; None where
             it reconstructs none or the image was not looked at.
+        hands_stamp_ns: stamp of the image of ``hands``: an earlier one where a recogniser waits
+            for what comes after (HTT with a lookahead); None: that of the image looked at.
         reset_reason: why it started anew before this image; empty when it did not.
         stage_s: seconds spent per stage, in order.
     """
 
     actions: tuple[ActionEstimate, ...] = ()
     hands: tuple[Hand, ...] | None = None
+    hands_stamp_ns: int | None = None
     reset_reason: str = ''
     stage_s: tuple[tuple[str, float], ...] = ()

@@ -1,7 +1,7 @@
 """Predictions as files: one ``.npz`` for all hands, or one JSON line per image."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
@@ -9,6 +9,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hand_perception.actions import ActionEstimate
 from hand_perception.datatypes import Frame, FrameResult, Hand
 from hand_perception.errors import ConfigError
 
@@ -21,7 +22,10 @@ class NpzPredictions(AbstractContextManager['NpzPredictions']):
     ``keypoints_2d`` (N, 21, 2) px, ``vertices`` (N, V, 3) m, ``global_orient`` (N, 3),
     ``hand_pose`` (N, 45), ``betas`` (N, 10), ``transl`` (N, 3) m; camera optical frame. Beside
     them ``faces`` (F, 3) of a right hand (a left hand's are faces[:, ::-1]), and over the images
-    ``frame_name`` (M,), ``frame_stamp_ns`` (M,) and ``intrinsics`` (M, 4) fx fy cx cy px.
+    ``frame_name`` (M,), ``frame_stamp_ns`` (M,) and ``intrinsics`` (M, 4) fx fy cx cy px. Over the
+    A things said of actions: ``action_frame`` (A,) index of the image, ``action_is_right`` (A,) 1
+    right, 0 left, -1 both hands, ``action_label`` (A,) empty when unknown, ``action_score`` (A,),
+    ``action_onset_ns`` (A,) and ``action_unknown_reason`` (A,).
     """
 
     def __init__(self, path: Path, *, faces: NDArray[np.uint32], num_vertices: int) -> None:
@@ -30,10 +34,18 @@ class NpzPredictions(AbstractContextManager['NpzPredictions']):
         self._faces = faces
         self._num_vertices = num_vertices
         self._hands: list[tuple[int, Hand]] = []
+        self._actions: list[tuple[int, ActionEstimate]] = []
         self._frames: list[tuple[str, int, tuple[float, ...]]] = []
 
-    def add(self, name: str, frame: Frame, result: FrameResult) -> None:
-        """Add the hands of the next image."""
+    def add(
+        self,
+        name: str,
+        frame: Frame,
+        result: FrameResult,
+        actions: Sequence[ActionEstimate] = (),
+    ) -> None:
+        """Add the hands of the next image, and what they do."""
+        self._actions += [(len(self._frames), action) for action in actions]
         self._hands += [(len(self._frames), hand) for hand in result.hands]
         camera = frame.camera
         intrinsics = (camera.fx, camera.fy, camera.cx, camera.cy)
@@ -48,11 +60,24 @@ class NpzPredictions(AbstractContextManager['NpzPredictions']):
         np.savez_compressed(
             self._path,
             **arrays,
+            **self._action_arrays(),
             faces=self._faces,
             frame_name=np.array([name for name, _, _ in self._frames], np.str_),
             frame_stamp_ns=np.array([stamp for _, stamp, _ in self._frames], np.int64),
             intrinsics=np.array([k for _, _, k in self._frames], np.float64).reshape(-1, 4),
         )
+
+    def _action_arrays(self) -> dict[str, NDArray[Any]]:
+        told = [action for _, action in self._actions]
+        sides = [-1 if action.is_right is None else int(action.is_right) for action in told]
+        return {
+            'action_frame': np.array([index for index, _ in self._actions], np.int64),
+            'action_is_right': np.array(sides, np.int8),
+            'action_label': np.array([action.label for action in told], np.str_),
+            'action_score': np.array([action.score for action in told], np.float32),
+            'action_onset_ns': np.array([action.onset_ns for action in told], np.int64),
+            'action_unknown_reason': np.array([a.unknown_reason for a in told], np.str_),
+        }
 
     def _columns(self) -> Iterator[tuple[str, type, tuple[int, ...], list[Any]]]:
         hands = [hand for _, hand in self._hands]
@@ -86,7 +111,13 @@ class JsonLinesPredictions(AbstractContextManager['JsonLinesPredictions']):
         self._file: IO[str] = path.open('w', encoding='utf-8')
         self._count = 0
 
-    def add(self, name: str, frame: Frame, result: FrameResult) -> None:
+    def add(
+        self,
+        name: str,
+        frame: Frame,
+        result: FrameResult,
+        actions: Sequence[ActionEstimate] = (),
+    ) -> None:
         """Write the line of the next image."""
         camera = frame.camera
         line = {
@@ -96,6 +127,7 @@ class JsonLinesPredictions(AbstractContextManager['JsonLinesPredictions']):
             'intrinsics': [camera.fx, camera.fy, camera.cx, camera.cy],
             'is_camera_assumed': camera.is_assumed,
             'hands': [_hand_record(hand) for hand in result.hands],
+            'actions': [_action_record(action) for action in actions],
         }
         self._file.write(json.dumps(line) + '\n')
         self._file.flush()
@@ -160,6 +192,26 @@ def _hand_record(hand: Hand) -> dict[str, Any]:
         'grasp': _short(hand.grasp),
         'depth_source': hand.depth_source.name.lower(),
         'depth_stddev': _short(hand.depth_stddev_m),
+    }
+
+
+def _action_record(action: ActionEstimate) -> dict[str, Any]:
+    return {
+        'is_right': action.is_right,
+        'label': action.label,
+        'score': _short(action.score),
+        'labels': list(action.ranking.labels),
+        'scores': _short(action.ranking.scores),
+        'object_label': action.object_label,
+        'object_labels': list(action.object_ranking.labels),
+        'object_scores': _short(action.object_ranking.scores),
+        'unknown_reason': action.unknown_reason,
+        'onset_ns': action.onset_ns,
+        'window_start_ns': action.window_start_ns,
+        'tokens_seen': action.tokens_seen,
+        'is_final': action.is_final,
+        'label_map': action.label_map,
+        'backend': action.backend,
     }
 
 

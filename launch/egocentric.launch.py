@@ -37,6 +37,16 @@ PERCEPTION_ARGUMENTS = (
         ['auto', 'fp32', 'bf16', 'fp16', 'int8'],
         'numbers of the backbone of HaMeR',
     ),
+    (
+        'action_source',
+        ['primitives', 'htt', 'none'],
+        'names what hands do; htt needs your htt_checkpoint',
+    ),
+    ('htt_checkpoint', None, 'your weights of HTT, for action_source:=htt'),
+    ('htt_dataset', ['auto', 'fpha', 'h2o'], 'data set that they were trained on'),
+    ('htt_labels', None, 'YAML file with the names of their actions and objects'),
+    ('htt_engine', ['tiled', 'sliding', 'two_phase'], 'how HTT looks at the stream'),
+    ('pose_source', ['backend', 'htt'], 'whose hands are published as pose'),
 )
 NO_RVIZ = (
     'rviz:=true, but rviz2 is not installed, so no window opens; the hands are published all the '
@@ -188,6 +198,7 @@ def _rviz(config: PathJoinSubstitution, use_sim_time: ParameterValue) -> Node | 
             ('/hands/image', LaunchConfiguration('image_topic')),
             ('/hands/camera_info', LaunchConfiguration('camera_info_topic')),
             ('/hands/markers', 'markers'),
+            ('/hands/htt/markers', 'htt/markers'),
             ('/hands/overlay', 'overlay'),
         ],
         condition=condition,

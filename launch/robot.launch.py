@@ -36,6 +36,16 @@ ARGUMENTS = (
         'numbers of the backbone of HaMeR: auto, fp32, bf16, fp16 or int8; empty: as in '
         'params_file',
     ),
+    (
+        'action_source',
+        '',
+        'names what hands do: primitives, htt or none; empty: as in params_file',
+    ),
+    ('htt_checkpoint', '', 'your weights of HTT; empty: as in params_file'),
+    ('htt_dataset', '', 'their data set: auto, fpha or h2o; empty: as in params_file'),
+    ('htt_labels', '', 'YAML file with the names of their classes; empty: as in params_file'),
+    ('htt_engine', '', 'tiled, sliding or two_phase; empty: as in params_file'),
+    ('pose_source', '', 'hands published as pose: backend or htt; empty: as in params_file'),
     ('namespace', 'hands', 'namespace of nodes and topics'),
     ('use_sim_time', 'false', 'take the time from /clock'),
     ('rviz', 'false', 'open RViz'),

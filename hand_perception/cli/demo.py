@@ -242,7 +242,7 @@ def _progress(nodes: _Nodes, total: int | None) -> Iterator[_Progress]:
         progress.last_news = time.monotonic()
         progress.num_seen = counts['images'] + counts['processed']
         bar.set_description('hands', refresh=False)
-        shown = {name: counts[name] for name in ('processed', 'dropped', 'hands')}
+        shown = {name: counts[name] for name in ('processed', 'dropped', 'hands', 'actions')}
         bar.set_postfix(shown, refresh=False)
         bar.update(counts['images'] - bar.n)
 

@@ -1,7 +1,7 @@
 """What the demo leaves behind: a table, a comparison with the truth, a contact sheet."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hand_perception.cli.demo_actions import RecordedActions, action_rows, read_actions
 from hand_perception.datatypes import FloatArray, ImageArray
 from hand_perception.errors import SourceError
 from hand_perception.evaluation.clip_errors import ClipErrors, evaluate_clip
-from hand_perception.synthetic.truth import load_clip_truth
+from hand_perception.synthetic.truth import HandTruth, load_clip_truth
 from hand_perception.video import open_source
 
 _SHEET_COLUMNS: Final = 4
@@ -39,6 +40,7 @@ class Recording:
         ages_s: age of each result when it was published.
         num_dropped: images that the node dropped.
         hands: hands by the stamp of their image.
+        actions: what was said of actions, by the stamp of their image.
     """
 
     image_stamps_ns: NDArray[np.int64]
@@ -46,6 +48,7 @@ class Recording:
     ages_s: NDArray[np.float64]
     num_dropped: int
     hands: dict[int, list[RecordedHand]]
+    actions: RecordedActions = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> 'Recording':
@@ -73,6 +76,7 @@ class Recording:
             ages_s=arrays['age_s'],
             num_dropped=int(dropped[-1]) if len(dropped) else 0,
             hands=hands,
+            actions=read_actions(arrays),
         )
 
 
@@ -99,6 +103,8 @@ def report(folder: Path, *, with_truth: bool) -> None:
     rows = [*_run_rows(recording)]
     if with_truth:
         rows += _truth_rows(recording)
+    else:
+        rows += action_rows(recording.actions)
     width = max(len(name) for name, _ in rows)
     print()
     for name, value in rows:
@@ -125,14 +131,20 @@ def _run_rows(recording: Recording) -> Iterator[tuple[str, str]]:
 
 
 def _truth_rows(recording: Recording) -> list[tuple[str, str]]:
-    errors = compare_with_truth(recording)
-    if errors is None:
-        return [('against the truth', 'not compared: some camera images were not recorded')]
-    return [('-- against the truth', f'of {errors.num_images} processed images'), *errors.rows()]
+    processed = processed_truth(recording)
+    if processed is None:
+        lacking = ('against the truth', 'not compared: some camera images were not recorded')
+        return [lacking, *action_rows(recording.actions)]
+    errors = compare_with_truth(recording, processed)
+    return [
+        ('-- against the truth', f'of {errors.num_images} processed images'),
+        *errors.rows(),
+        *action_rows(recording.actions, processed),
+    ]
 
 
-def compare_with_truth(recording: Recording) -> ClipErrors | None:
-    """Compare the processed images of one pass of the built-in clip with its truth.
+def processed_truth(recording: Recording) -> list[tuple[int, tuple[HandTruth, ...]]] | None:
+    """Give stamp and true hands of the processed images of one pass of the built-in clip.
 
     The n-th recorded camera image is the n-th of the clip; None when some were not recorded, and
     nobody can say which.
@@ -141,12 +153,16 @@ def compare_with_truth(recording: Recording) -> ClipErrors | None:
     stamps = recording.image_stamps_ns.tolist()
     if len(stamps) != len(truth.frames):
         return None
-    processed = [
-        (hands, recording.hands[stamp])
-        for stamp, hands in zip(stamps, truth.frames, strict=True)
-        if stamp in recording.hands
-    ]
-    return evaluate_clip([true for true, _ in processed], [found for _, found in processed])
+    pairs = zip(stamps, truth.frames, strict=True)
+    return [(stamp, hands) for stamp, hands in pairs if stamp in recording.hands]
+
+
+def compare_with_truth(
+    recording: Recording, processed: Sequence[tuple[int, Sequence[HandTruth]]]
+) -> ClipErrors:
+    """Compare the hands of processed images with the true ones."""
+    found = [recording.hands[stamp] for stamp, _ in processed]
+    return evaluate_clip([hands for _, hands in processed], found)
 
 
 def write_contact_sheet(video: Path, path: Path) -> bool:

@@ -20,6 +20,7 @@ from hand_perception import dds_profile, optional
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Camera, Frame
 from hand_perception.errors import HandPerceptionError, MissingPackageError
+from hand_perception.labels import SHIPPED, load_label_map
 from hand_perception.models.hand_model import load_hand_model
 from hand_perception.pipeline.stream import HandPipeline
 
@@ -83,6 +84,7 @@ def findings(environment: Mapping[str, str], *, mano_dir: str) -> Iterator[Findi
         _opencv,
         _pipeline,
         lambda: _mano(mano_dir),
+        _actions,
         _optional_packages,
     )
     for check in checks:
@@ -237,8 +239,26 @@ def _mano(mano_dir: str) -> Iterator[Finding]:
         yield Finding(level=OK, topic='mano', text=f'{model.num_vertices} vertices in {mano_dir}')
 
 
+def _actions() -> Iterator[Finding]:
+    try:
+        names = [load_label_map(name).name for name in SHIPPED]
+    except HandPerceptionError as error:
+        yield Finding(level=FAIL, topic='actions', text=str(error))
+        return
+    yield Finding(
+        level=OK,
+        topic='actions',
+        text=f'labels of {", ".join(names)}; primitives need no weights',
+        advice='to check your weights of HTT or HaMeR: hand_perception weights check PATH',
+    )
+
+
 def _optional_packages() -> Iterator[Finding]:
-    for name, purpose in (('smplx', 'hand_model: mano'), ('rosbags', 'recording bags')):
+    for name, purpose in (
+        ('smplx', 'hand_model: mano'),
+        ('rosbags', 'recording bags'),
+        ('safetensors', 'converted weights of HaMeR and HTT'),
+    ):
         try:
             optional.require(name, purpose=purpose)
         except MissingPackageError as error:

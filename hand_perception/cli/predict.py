@@ -12,7 +12,9 @@ from typing import Any, Final
 import cv2
 from tqdm import tqdm
 
+from hand_perception.actions import ActionEstimate
 from hand_perception.boxes import check_boxes, read_boxes
+from hand_perception.cli import predict_htt
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Box, Camera, Frame, FrameResult, ImageArray
 from hand_perception.errors import ConfigError, SourceError
@@ -29,6 +31,13 @@ followed. Distances rest on the size of the hands and the focal length: give --f
 know it. What --out holds is told in docs/predict.md.
 """
 _JPEG_QUALITY: Final = 92
+#: Other names of flags.
+_SHORT_FLAGS: Final = {
+    'mano_dir': ('--mano',),
+    'htt_window': ('--window',),
+    'htt_pose_window': ('--pose-window',),
+    'htt_engine': ('--engine',),
+}
 
 
 def add_parser(commands: Any) -> None:
@@ -58,11 +67,21 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         '--sequence', action='store_true', help='folders hold the images of a video, in order'
     )
+    htt = parser.add_argument_group('--backend htt', 'what HTT says of one clip, as arrays')
+    htt.add_argument(
+        '--intrinsics', type=Path, metavar='FILE',
+        help='JSON: one 3x3 matrix, or a list with one per picture',
+    )  # fmt: skip
+    htt.add_argument(
+        '--every-frame', action='store_true', help='each picture is a token, whatever its time'
+    )
     settings = parser.add_argument_group('settings')
     for setting in PipelineSettings.settings():
         flag = '--' + setting.name.replace('_', '-')
         text = f'{setting.sentence} Allowed: {setting.allowed}.'.replace('%', '%%')
-        flags = [flag, '--mano'] if setting.name == 'mano_dir' else [flag]
+        if setting.name == 'backend':
+            text += " Here also 'htt': what HTT says of one clip."
+        flags = [flag, *_SHORT_FLAGS.get(setting.name, ())]
         if setting.kind is bool:
             settings.add_argument(
                 flag, action=argparse.BooleanOptionalAction, default=setting.default, help=text
@@ -88,6 +107,9 @@ def run(options: argparse.Namespace) -> int:
         SourceError: an input is not there.
         WeightsError: a model cannot be loaded.
     """
+    if options.backend == 'htt':
+        return predict_htt.run(options)
+    _refuse_flags_of_htt(options)
     if options.out is None and options.overlay is None:
         raise ConfigError('nothing to write; give --out FILE.npz (or .jsonl) or --overlay DIR')
     if options.focal_px < 0:
@@ -119,11 +141,11 @@ def run(options: argparse.Namespace) -> int:
         for source in sources:
             overlays = _Overlays(options.overlay, source, written)
             with contextlib.closing(source), overlays:
-                for image, result in _predict(pipeline, source, options, given, counts):
+                for image, result, actions in _predict(pipeline, source, options, given, counts):
                     bar.update()
                     frame_name = _frame_name(source, image.item)
                     if predictions is not None:
-                        predictions.add(frame_name, image.frame, result)
+                        predictions.add(frame_name, image.frame, result, actions)
                     if options.overlay is not None:
                         drawn = draw_overlay(image.frame, result, pipeline.faces_right)
                         overlays.write(image.item, drawn)
@@ -134,6 +156,11 @@ def run(options: argparse.Namespace) -> int:
         + f'; {counts.unreadable} inputs could not be read to their end' * bool(counts.unreadable)
     )
     return int(counts.unreadable > 0)
+
+
+def _refuse_flags_of_htt(options: argparse.Namespace) -> None:
+    if options.intrinsics is not None or options.every_frame:
+        raise ConfigError('--intrinsics and --every-frame belong to --backend htt')
 
 
 def _make_folder(folder: Path) -> None:
@@ -184,7 +211,7 @@ def _predict(
     options: argparse.Namespace,
     given: GivenBoxes | None,
     counts: _Counts,
-) -> Iterator[tuple[_Image, FrameResult]]:
+) -> Iterator[tuple[_Image, FrameResult, tuple[ActionEstimate, ...]]]:
     """Run the pipeline over one source; one that breaks off is told, the next follows."""
     is_stream = isinstance(source, VideoFile) or options.sequence
     state = pipeline.new_stream()
@@ -200,10 +227,11 @@ def _predict(
             boxes=None if given is None else given.of(_frame_name(source, item), item.image_bgr),
         )
         result = pipeline.step(state, frame)
+        actions = pipeline.recognise(state, frame, result).actions if is_stream else ()
         counts.images += 1
         counts.images_with_hands += bool(result.hands)
         counts.hands += len(result.hands)
-        yield _Image(item, frame), result
+        yield _Image(item, frame), result, actions
 
 
 def _readable(source: VideoSource, counts: _Counts) -> Iterable[VideoFrame]:

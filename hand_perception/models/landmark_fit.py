@@ -119,6 +119,8 @@ class LandmarkFitter:
         points: DoubleArray,
         world: DoubleArray,
         before: Sequence[PoseBefore | None] | None = None,
+        *,
+        is_camera_axes: bool = False,
     ) -> list[HandFit]:
         """Fit N right hands at once.
 
@@ -129,6 +131,7 @@ class LandmarkFitter:
                 the view straight at the hand; mirrored likewise.
             before: of each hand the pose in an earlier image, where there is one: it decides
                 between two ways to see a palm that the landmarks explain nearly alike.
+            is_camera_axes: ``world`` has the axes of the camera instead.
 
         Returns:
             One fit per hand. Hands lie in front of the camera whatever the landmarks are, as long
@@ -141,7 +144,8 @@ class LandmarkFitter:
             return []
         if not (np.isfinite(points).all() and np.isfinite(world).all()):
             raise ValueError('landmarks must be finite; drop hands with others before the fit')
-        target = target_of(points, turn_to_view(world, points.mean(1)))
+        seen = world if is_camera_axes else turn_to_view(world, points.mean(1))
+        target = target_of(points, seen)
         frames = closed_form_frames(self._skeleton, target.world)
         start = self._place(frames, target)
         pose, num_steps = solve_poses(self._residuals, start, target, max_steps=_MAX_STEPS)

@@ -1,5 +1,7 @@
 """What every back end's hands have in common: from a placed mesh to the published record."""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +16,27 @@ from hand_perception.datatypes import (
     ManoParameters,
 )
 from hand_perception.pipeline.lift import project
-from hand_perception.pipeline.track import Track
+
+
+class Identity(Protocol):
+    """Whose hand it is: a Track, or a Hand of another back end."""
+
+    @property
+    def track_id(self) -> int:
+        """Stable while the hand is followed."""
+
+    @property
+    def is_right(self) -> bool:
+        """The person's right hand."""
+
+    @property
+    def handedness_score(self) -> float:
+        """0-1, agreement of the track's votes with ``is_right``."""
 
 
 def make_hand(
     camera: Camera,
-    track: Track,
+    track: Identity,
     *,
     vertices: DoubleArray,
     keypoints: DoubleArray,

@@ -1,11 +1,13 @@
-"""Draw hands over the image they were found in: shaded mesh, skeleton, label."""
+"""Draw hands over the image they were found in: shaded mesh, skeleton, label, action."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hand_perception.actions import ActionEstimate
 from hand_perception.datatypes import (
     JOINT_PARENTS,
     DoubleArray,
@@ -15,10 +17,17 @@ from hand_perception.datatypes import (
     Hand,
     ImageArray,
 )
+from hand_perception.pipeline.action_overlay import (
+    ACTION_WIDTH,
+    action_of_hand,
+    action_words,
+    draw_action_bar,
+)
 from hand_perception.pipeline.lift import project
 from hand_perception.rendering.normals import vertex_normals
 from hand_perception.rendering.palette import side_rgb
 from hand_perception.rendering.rasterizer import rasterize
+from hand_perception.rendering.text import DARK, WHITE, Colour, TextStyle
 
 #: Share of the mesh in the picture; the rest is the image, so the real hand stays visible.
 MESH_OPACITY: Final = 0.62
@@ -32,12 +41,15 @@ _TO_LIGHT: Final = np.array([-0.45, -0.6, -0.66]) / np.linalg.norm([0.45, 0.6, 0
 _TO_VIEWER: Final = np.array([0.0, 0.0, -1.0])
 #: cv2 draws at 1/16 pixel with this shift.
 _SHIFT: Final = 4
-_DARK: Final = (24, 24, 24)
 _BONES: Final = np.stack([JOINT_PARENTS[1:], range(1, len(JOINT_PARENTS))], 1)
 
 
 def draw_overlay(
-    frame: Frame, result: FrameResult, faces_right: NDArray[np.integer]
+    frame: Frame,
+    result: FrameResult,
+    faces_right: NDArray[np.integer],
+    *,
+    actions: Sequence[ActionEstimate] = (),
 ) -> ImageArray:
     """Draw all hands of a result over a copy of their image.
 
@@ -45,6 +57,8 @@ def draw_overlay(
         frame: the image, its camera (distortion included) and channel order.
         result: hands found in it; parts outside the image or behind the camera are left out.
         faces_right: (F, 3) triangles of a right hand; left hands use them reversed.
+        actions: what is done in it: of a side, under the label of its hand; of the whole scene,
+            on a bar at the bottom.
 
     Returns:
         (H, W, 3) blue-green-red picture, contiguous and the caller's own.
@@ -59,7 +73,8 @@ def draw_overlay(
         _draw_mesh(picture, hand, project(frame.camera, hand.vertices), faces_right)
         _draw_skeleton(picture, hand, scale)
     for hand in far_to_near:  # no label under another hand's mesh
-        _draw_label(picture, hand, scale)
+        _draw_label(picture, hand, action_of_hand(hand, result.hands, actions), scale)
+    draw_action_bar(picture, actions, scale)
     return picture
 
 
@@ -67,7 +82,7 @@ def _distance(hand: Hand) -> float:
     return float(np.nan_to_num(hand.keypoints_3d[:, 2], nan=np.inf).mean())
 
 
-def _bgr(hand: Hand) -> tuple[int, int, int]:
+def _bgr(hand: Hand) -> Colour:
     red, green, blue = side_rgb(is_right=hand.is_right)
     return blue, green, red
 
@@ -135,7 +150,7 @@ def _shade(
     return colour, cover
 
 
-def _tones(bgr: tuple[int, int, int]) -> ImageArray:
+def _tones(bgr: Colour) -> ImageArray:
     """Make the (256, 3) table from tone to colour: black, the colour at 0.75, white."""
     tone = np.linspace(0, 1, 256)[:, None]
     dark = tone / 0.75 * np.array(bgr)
@@ -143,7 +158,7 @@ def _tones(bgr: tuple[int, int, int]) -> ImageArray:
     return np.clip(np.where(tone < 0.75, dark, light), 0, 255).astype(np.uint8)
 
 
-def _draw_outline(patch: ImageArray, cover: ImageArray, bgr: tuple[int, int, int]) -> None:
+def _draw_outline(patch: ImageArray, cover: ImageArray, bgr: Colour) -> None:
     """Draw a smooth line around the silhouette."""
     inside = cv2.threshold(cover, 127, 255, cv2.THRESH_BINARY)[1]
     contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
@@ -163,11 +178,11 @@ def _draw_skeleton(picture: ImageArray, hand: Hand, scale: float) -> None:
     dots = _fixed_point(joints[near])
     thin = max(1, round(1.6 * scale))
     lines = list(bones)
-    cv2.polylines(picture, lines, False, _DARK, thin + 2, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(picture, lines, False, DARK, thin + 2, cv2.LINE_AA, _SHIFT)
     cv2.polylines(picture, lines, False, (255, 255, 255), thin, cv2.LINE_AA, _SHIFT)
     radius = max(2.0, 3.0 * scale)
     for x, y in dots.tolist():  # 21 joints
-        cv2.circle(picture, (x, y), int((radius + 1) * 2**_SHIFT), _DARK, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(picture, (x, y), int((radius + 1) * 2**_SHIFT), DARK, -1, cv2.LINE_AA, _SHIFT)
         cv2.circle(picture, (x, y), int(radius * 2**_SHIFT), _bgr(hand), -1, cv2.LINE_AA, _SHIFT)
 
 
@@ -175,21 +190,29 @@ def _fixed_point(pixels: FloatArray) -> NDArray[np.int32]:
     return np.rint(pixels * 2**_SHIFT).astype(np.int32)
 
 
-def _draw_label(picture: ImageArray, hand: Hand, scale: float) -> None:
-    """Write side, track number and confidence above the hand, always inside the image."""
+def _draw_label(
+    picture: ImageArray, hand: Hand, action: ActionEstimate | None, scale: float
+) -> None:
+    """Write side, track number, confidence and action above the hand, always inside the image."""
     text = f'{"right" if hand.is_right else "left"} #{hand.track_id}  {hand.confidence:.2f}'
     if hand.is_predicted:
         text += ' predicted'
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, max(0.4, 0.6 * scale)
-    thickness = max(1, round(1.2 * scale))
-    (text_width, text_height), below = cv2.getTextSize(text, font, size, thickness)
+    style = TextStyle.of_scale(scale)
     pad = max(3, round(5 * scale))
     height, width = picture.shape[:2]
+    lines = [(style.fit(text, width - 3 * pad), WHITE)]
+    if action is not None:
+        words, colour = action_words(action)
+        room = max(style.width(text), round(ACTION_WIDTH * width))
+        lines.append((style.fit(words, min(room, width - 3 * pad)), colour))
+    box_width = max(style.width(words) for words, _ in lines) + 3 * pad
+    row = style.height + style.depth + pad
+    box_height = row * len(lines) + pad
     left, top = np.nan_to_num(hand.bbox_xyxy[:2].astype(float))
-    x = int(np.clip(left, 0, max(0, width - text_width - 3 * pad)))
-    y = int(np.clip(top - 2 * pad, text_height + below + 2 * pad, height))
-    corner, opposite = (x, y - text_height - below - 2 * pad), (x + text_width + 3 * pad, y)
-    cv2.rectangle(picture, corner, opposite, _DARK, cv2.FILLED)
-    cv2.rectangle(picture, corner, (x + pad // 2, y), _bgr(hand), cv2.FILLED)
-    place = (x + pad + pad // 2, y - below - pad)
-    cv2.putText(picture, text, place, font, size, (255, 255, 255), thickness, cv2.LINE_AA)
+    x = int(np.clip(left, 0, max(0, width - box_width)))
+    y = int(np.clip(top - 2 * pad - box_height, 0, max(0, height - box_height)))
+    cv2.rectangle(picture, (x, y), (x + box_width, y + box_height), DARK, cv2.FILLED)
+    cv2.rectangle(picture, (x, y), (x + pad // 2, y + box_height), _bgr(hand), cv2.FILLED)
+    for number, (words, colour) in enumerate(lines):
+        base = y + pad + style.height + row * number
+        style.put(picture, words, x + pad + pad // 2, base, colour)

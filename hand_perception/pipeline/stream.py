@@ -1,22 +1,26 @@
 """One camera stream, image by image: the whole flow on one screen."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hand_perception.actions import ActionResult, LabelMap
 from hand_perception.config import PipelineSettings
-from hand_perception.datatypes import Camera, Frame, FrameResult, Hand, HandLandmarks, Region
+from hand_perception.datatypes import Camera, Frame, FrameResult, Hand, Region
 from hand_perception.errors import ConfigError
 from hand_perception.models.hand_model import HandModel
 from hand_perception.models.landmarks.backend import LandmarkBackend
+from hand_perception.pipeline.backends import (
+    Reconstructor,
+    load_recogniser,
+    load_reconstructor,
+)
 from hand_perception.pipeline.detect import Observations, observe_hands
 from hand_perception.pipeline.given_boxes import tracks_from_boxes
-from hand_perception.pipeline.reconstruct import LandmarkReconstructor
-from hand_perception.pipeline.shape import ShapeMemory
+from hand_perception.pipeline.recogniser import Recogniser
+from hand_perception.pipeline.stream_state import Stopwatch, StreamState
 from hand_perception.pipeline.track import (
     Track,
     continue_track,
@@ -26,68 +30,8 @@ from hand_perception.pipeline.track import (
     take_keypoints,
 )
 
-_LONG_AGO_NS = -(10**18)
 #: HaMeR's hands below this confidence are looked at by the landmark network in the next image.
 _DOUBT = 0.3
-
-
-class Reconstructor(Protocol):
-    """A back end: tracked hands of an image to metric hands."""
-
-    backend_name: str
-    takes_boxes: bool  #: works from boxes alone, without landmarks
-    model: HandModel
-
-    @property
-    def device_name(self) -> str:
-        """Where the networks run, and how."""
-
-    def __call__(
-        self, frame: Frame, tracks: Sequence[Track], shapes: ShapeMemory
-    ) -> tuple[Hand, ...]:
-        """Reconstruct the tracked hands of one image, in their order; some may be left out."""
-
-    def side_evidence(self, camera: Camera, hands: Sequence[HandLandmarks]) -> list[float]:
-        """Give log odds for a right hand for each hand."""
-
-    def with_settings(self, settings: PipelineSettings) -> 'Reconstructor':
-        """Return a reconstructor with other live settings."""
-
-
-@dataclass(slots=True)
-class StreamState:
-    """All memory of one camera stream; bounded by the number of hands.
-
-    ``next_track_id`` outlives a reset: a track id is never given twice while the process runs.
-    """
-
-    tracks: tuple[Track, ...] = ()
-    next_track_id: int = 1
-    last_stamp_ns: int | None = None
-    last_search_ns: int = _LONG_AGO_NS
-    last_tiles_ns: int = _LONG_AGO_NS
-    last_look_ns: int = _LONG_AGO_NS
-    is_doubtful: bool = False
-    shapes: ShapeMemory = field(default_factory=ShapeMemory)
-
-    def reset(self) -> None:
-        """Forget everything but the track ids already given."""
-        fresh = StreamState(next_track_id=self.next_track_id)
-        for name in self.__slots__:
-            setattr(self, name, getattr(fresh, name))
-
-
-@dataclass(slots=True)
-class _Stopwatch:
-    """Seconds per stage of one step."""
-
-    stages: list[tuple[str, float]] = field(default_factory=list)
-    last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.stages.append((stage, now - self.last))
-        self.last = now
 
 
 class HandPipeline:
@@ -98,34 +42,27 @@ class HandPipeline:
         settings: PipelineSettings,
         backend: LandmarkBackend,
         reconstructor: Reconstructor,
+        recogniser: Recogniser | None = None,
     ) -> None:
         """Join loaded parts; :meth:`load` makes them from settings."""
         self.settings = settings
         self._backend = backend
         self._reconstructor = reconstructor
+        self._recogniser = recogniser
 
     @classmethod
     def load(cls, settings: PipelineSettings) -> 'HandPipeline':
         """Load the networks and the hand model, and run them once.
 
         Raises:
-            ConfigError: the device is not there.
+            ConfigError: the device is not there, or settings contradict each other.
             WeightsError: a weight or hand model file is missing, corrupt or not safe to read.
             MissingPackageError: the hand model needs a package that is not installed.
         """
-        reconstructor: Reconstructor
-        if settings.backend == 'hamer':
-            from hand_perception.pipeline.hamer_reconstruct import HamerReconstructor
-
-            reconstructor = HamerReconstructor.load(settings)
-        else:
-            reconstructor = LandmarkReconstructor.load(
-                hand_model=settings.hand_model,
-                mano_dir=settings.mano_dir,
-                hand_scale=settings.hand_scale,
-            )
+        reconstructor = load_reconstructor(settings)
+        recogniser = load_recogniser(settings)
         backend = LandmarkBackend.load(device=settings.device, num_threads=settings.num_threads)
-        pipeline = cls(settings, backend, reconstructor)
+        pipeline = cls(settings, backend, reconstructor, recogniser)
         pipeline._warm_up()
         return pipeline
 
@@ -137,17 +74,45 @@ class HandPipeline:
     @property
     def faces_right(self) -> NDArray[np.uint32]:
         """(F, 3) triangles of a right hand's mesh; a left hand's are these with [:, ::-1]."""
-        return self._reconstructor.model.faces
+        return self._hand_model.faces
 
     @property
     def num_vertices(self) -> int:
         """Vertices of a hand's mesh."""
-        return self._reconstructor.model.num_vertices
+        return self._hand_model.num_vertices
 
     @property
     def hand_model_name(self) -> str:
         """``default`` or ``mano``."""
-        return self._reconstructor.model.name
+        return self._hand_model.name
+
+    @property
+    def _hand_model(self) -> HandModel:
+        """Of the hands that :meth:`step` gives."""
+        own = self.recogniser_hand_model
+        if own is not None and self.settings.pose_source == 'htt':
+            return own
+        return self._reconstructor.model
+
+    @property
+    def recogniser_hand_model(self) -> HandModel | None:
+        """Of the hands that :meth:`recognise` gives; None where it gives none."""
+        return None if self._recogniser is None else self._recogniser.hand_model
+
+    @property
+    def recogniser_name(self) -> str:
+        """``primitives``, ``htt`` or ``none``."""
+        return 'none' if self._recogniser is None else self._recogniser.backend_name
+
+    @property
+    def recogniser_device(self) -> str:
+        """Where the recogniser of actions runs; empty without one."""
+        return '' if self._recogniser is None else self._recogniser.device_name
+
+    @property
+    def label_map(self) -> LabelMap | None:
+        """Names of the actions and objects that are told; None without a recogniser."""
+        return None if self._recogniser is None else self._recogniser.label_map
 
     @property
     def device_name(self) -> str:
@@ -163,6 +128,8 @@ class HandPipeline:
     def replace_settings(self, settings: PipelineSettings) -> None:
         """Take over live settings between two images."""
         self._reconstructor = self._reconstructor.with_settings(settings)
+        if self._recogniser is not None:
+            self._recogniser = self._recogniser.with_settings(settings)
         self.settings = settings
 
     def step(self, state: StreamState, frame: Frame) -> FrameResult:
@@ -176,7 +143,7 @@ class HandPipeline:
         Raises:
             ConfigError: the image has boxes and the back end cannot work with them.
         """
-        watch = _Stopwatch()
+        watch = Stopwatch()
         reset_reason = self._start_frame(state, frame)
         num_searches = 0
         if frame.boxes is not None:
@@ -193,7 +160,7 @@ class HandPipeline:
         if self._reconstructor.takes_boxes:
             self._follow_reconstruction(state, frame, hands)
         watch.lap('reconstruct')
-        return FrameResult(
+        result = FrameResult(
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,
             hands=hands,
@@ -201,6 +168,39 @@ class HandPipeline:
             num_detections=num_searches,
             stage_s=tuple(watch.stages),
         )
+        state.told = None
+        if self.settings.pose_source == 'htt':
+            state.told = told = self._recognise(state, frame, hands)
+            stamp_ns = told.hands_stamp_ns
+            result = replace(
+                result,
+                stamp_ns=frame.stamp_ns if stamp_ns is None else stamp_ns,
+                hands=told.hands or (),
+                is_between_tokens=told.hands is None,
+            )
+        return result
+
+    def recognise(self, state: StreamState, frame: Frame, result: FrameResult) -> ActionResult:
+        """Tell what the hands do; called after :meth:`step`, when its hands are on their way.
+
+        Args:
+            state: memory of the stream; changed.
+            frame: the image that :meth:`step` was given.
+            result: what it returned.
+        """
+        if state.told is not None:
+            return state.told
+        return self._recognise(state, frame, result.hands)
+
+    def _recognise(self, state: StreamState, frame: Frame, hands: Sequence[Hand]) -> ActionResult:
+        if self._recogniser is None:
+            return ActionResult()
+        if state.recognised is None:
+            state.recognised = self._recogniser.new_state()
+        memory, state.recognised = state.recognised, None  # an error leaves nothing half done
+        said = self._recogniser.step(memory, frame, hands)
+        state.recognised = memory
+        return said
 
     def _start_frame(self, state: StreamState, frame: Frame) -> str:
         """Reset the stream where time jumped; return why."""

@@ -35,15 +35,21 @@ class BagWriter:
         except (OSError, rosbag2.WriterError) as error:
             raise SourceError(f'cannot record into {folder}: {error}') from error
 
-    def connect(self, topic: str, message_type: type) -> Callable[[bytes], None]:
+    def connect(
+        self, topic: str, message_type: type, *, is_latched: bool = False
+    ) -> Callable[[bytes], None]:
         """Add a topic; return the function that writes one of its serialised messages.
 
         Args:
             topic: full name.
             message_type: class of its messages.
+            is_latched: played back, it is to reach subscribers that come later, too.
         """
         name = f'{message_type.__module__.split(".")[0]}/msg/{message_type.__name__}'
-        connection = self._writer.add_connection(topic, name, typestore=self._typestore)
+        profiles = (_latched_profile(),) if is_latched else ()
+        connection = self._writer.add_connection(
+            topic, name, typestore=self._typestore, offered_qos_profiles=profiles
+        )
 
         def write(cdr: bytes) -> None:
             self._writer.write(connection, time.time_ns(), cdr)
@@ -53,6 +59,23 @@ class BagWriter:
     def close(self) -> None:
         """Finish the bag."""
         self._writer.close()
+
+
+def _latched_profile() -> Any:
+    """Give qos.LATCHED in the words of a bag."""
+    words = require('rosbags.interfaces', purpose='recording')
+    unlimited = words.QosTime(sec=0, nsec=0)  # what rmw means by its default
+    return words.Qos(
+        history=words.QosHistory.KEEP_LAST,
+        depth=1,
+        reliability=words.QosReliability.RELIABLE,
+        durability=words.QosDurability.TRANSIENT_LOCAL,
+        deadline=unlimited,
+        lifespan=unlimited,
+        liveliness=words.QosLiveliness.SYSTEM_DEFAULT,
+        liveliness_lease_duration=unlimited,
+        avoid_ros_namespace_conventions=False,
+    )
 
 
 def _make_typestore(typesys: Any) -> Any:

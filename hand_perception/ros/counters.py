@@ -26,6 +26,7 @@ class DropCause(enum.Enum):
     WAITING_FOR_CAMERA = 'waiting for camera_info'
     DISABLED = 'disabled'
     NO_BOXES = 'no boxes came'
+    BETWEEN_TOKENS = 'between tokens of HTT'
     ERROR = 'error while processing'
 
 
@@ -104,6 +105,11 @@ class Statistics:
         with self._lock:
             self.processed += 1
             return self.processed, self._drops.total()
+
+    def num_images(self) -> int:
+        """Count the images that were processed or dropped so far."""
+        with self._lock:
+            return self.processed + self._drops.total()
 
     def add_result(self, result: FrameResult, *, age_s: float) -> None:
         """Count what a processed image gave, and the age of its keypoints at publication."""

@@ -24,15 +24,25 @@ _NAN: Final = float('nan')
 _SIDES: Final = {False: HandPose.HANDEDNESS_LEFT, True: HandPose.HANDEDNESS_RIGHT}
 
 
+def time_message(stamp_ns: int) -> Time:
+    """Write a stamp."""
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    return Time(sec=seconds, nanosec=nanoseconds)
+
+
+def time_ns_of(stamp: Time) -> int:
+    """Read a stamp as integer nanoseconds."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
 def make_header(stamp_ns: int, frame_id: str) -> Header:
     """Make the header of an image's results."""
-    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
+    return Header(stamp=time_message(stamp_ns), frame_id=frame_id)
 
 
 def stamp_ns_of(header: Header) -> int:
-    """Read a stamp as integer nanoseconds."""
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+    """Read the stamp of a header as integer nanoseconds."""
+    return time_ns_of(header.stamp)
 
 
 def hand_message(

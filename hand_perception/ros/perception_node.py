@@ -1,12 +1,10 @@
-"""The node ``perception``: camera images in, hands out."""
+"""The node ``perception``: camera images in, hands and what they do out."""
 
 import concurrent.futures
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
@@ -15,26 +13,27 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
+from hand_perception.actions import ActionEstimate
 from hand_perception.config import PerceptionSettings
 from hand_perception.errors import BoxError, ImageError
 from hand_perception.msg import HandBoxArray
 from hand_perception.pipeline.stream import HandPipeline
 from hand_perception.ros import qos
+from hand_perception.ros.action_outputs import ActionPublisher
 from hand_perception.ros.boxes import BoxMatcher, ImageWithBoxes, check_box_source
 from hand_perception.ros.camera import CameraTable
 from hand_perception.ros.cdr import read_stamp_ns
 from hand_perception.ros.counters import DropCause, Statistics
 from hand_perception.ros.depth import DepthBuffer
-from hand_perception.ros.diagnostics import STALE_INPUT_S, make_diagnostics
 from hand_perception.ros.inputs import FrameReader
 from hand_perception.ros.outputs import ResultPublisher
 from hand_perception.ros.params import NodeParameters
 from hand_perception.ros.process import forwarded_logs, run_node
+from hand_perception.ros.status import QosProblems, StatusPublisher
+from hand_perception.ros.topics import publisher_maker
 from hand_perception.ros.worker import NewestItemWorker
 
 _DIAGNOSTICS_PERIOD_S: Final = 1.0
-#: A quality of service that did not fit is part of the status for this long after it was seen.
-_QOS_PROBLEM_S: Final = 60.0
 #: A service waits this long for the image that is being processed.
 _RESET_TIMEOUT_S: Final = 10.0
 #: Start of the part of a serialised CameraInfo that does not change from image to image: what
@@ -82,25 +81,14 @@ class PerceptionNode(Node):
             self.get_logger().warning(f'parameter {name!r} is not known and has no effect')
         check_box_source(settings)
         self._statistics = Statistics()
-        self._qos_problems: dict[str, float] = {}
+        self._qos_problems = QosProblems(self, self._statistics)
         self._is_enabled = settings.start_enabled
         self.get_logger().info('loading the networks')
         self._pipeline = load_pipeline(settings)
         self._pipeline_settings = settings
         self._state = self._pipeline.new_stream()
         self._stream_key: tuple[object, ...] = ()
-        # Boxes that are given are hands as they are: any number of a side.
-        is_one_per_side = settings.one_hand_per_side and settings.box_source == 'detector'
-        self._outputs = ResultPublisher(
-            self,
-            faces_right=self._pipeline.faces_right,
-            backend=self._pipeline.backend_name,
-            hand_model=self._pipeline.hand_model_name,
-            hands_per_side=1 if is_one_per_side else settings.max_hands,
-            statistics=self._statistics,
-            report_qos=self._report_qos,
-        )
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RESULTS)
+        self._create_outputs(settings)
         self._worker = NewestItemWorker(
             self._process, name='perception', on_error=self._lose_image
         )
@@ -108,19 +96,60 @@ class PerceptionNode(Node):
         self._listen(settings)
         self.create_service(SetBool, '~/enable', self._enable)
         self.create_service(Trigger, '~/reset_shapes', self._reset_shapes)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
-        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
+        self._report_status()
         self.get_logger().info(
             f'ready: {self._pipeline.backend_name} on {self._pipeline.device_name}, hand model '
-            f'{self._pipeline.hand_model_name}, listening on {self._image_topic}'
+            f'{self._pipeline.hand_model_name}, actions {self._pipeline.recogniser_name}, '
+            f'listening on {self._image_topic}'
         )
+
+    def _create_outputs(self, settings: PerceptionSettings) -> None:
+        """Create the publishers; those of actions only when somebody recognises any."""
+        make_publisher = publisher_maker(self, self._qos_problems.report)
+        # Boxes that are given are hands as they are: any number of a side.
+        is_one_per_side = settings.one_hand_per_side and settings.box_source == 'detector'
+        hands_per_side = 1 if is_one_per_side else settings.max_hands
+        self._outputs = ResultPublisher(
+            make_publisher,
+            clock=self.get_clock(),
+            faces_right=self._pipeline.faces_right,
+            backend='htt' if settings.pose_source == 'htt' else self._pipeline.backend_name,
+            hand_model=self._pipeline.hand_model_name,
+            hands_per_side=hands_per_side,
+            statistics=self._statistics,
+        )
+        self._actions: ActionPublisher | None = None
+        if self._pipeline.label_map is not None:
+            self._actions = ActionPublisher(
+                make_publisher,
+                clock=self.get_clock(),
+                pipeline=self._pipeline,
+                settings=settings,
+                hands_per_side=hands_per_side,
+                statistics=self._statistics,
+            )
+
+    def _report_status(self) -> None:
+        """Publish diagnostics from now on."""
+        self._status = StatusPublisher(
+            self,
+            pipeline=self._pipeline,
+            image_topic=self._image_topic,
+            image_qos=self._input_qos,
+            reader=self._reader,
+            statistics=self._statistics,
+            actions=None if self._actions is None else self._actions.statistics,
+            qos_problems=self._qos_problems,
+        )
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
 
     def close(self) -> None:
         """End the worker, then the node."""
         if self._worker is not None:
             if not self._worker.stop():
                 self.get_logger().error('the worker did not end in time')
-            self._outputs.clear_markers()
+            self._clear_markers()
         self._logs.__exit__(None, None, None)
         self.destroy_node()
 
@@ -152,7 +181,7 @@ class PerceptionNode(Node):
     def _subscribe(
         self, kind: Any, topic: str, callback: Callable[[bytes], None], profile: QoSProfile
     ) -> None:
-        events = qos.subscription_events(self.resolve_topic_name(topic), self._report_qos)
+        events = qos.subscription_events(self.resolve_topic_name(topic), self._qos_problems.report)
         self.create_subscription(kind, topic, callback, profile, event_callbacks=events, raw=True)
 
     # What the executor's thread does.
@@ -217,7 +246,7 @@ class PerceptionNode(Node):
         if not request.data and self._worker is not None:
             if self._boxes is not None:
                 self._statistics.add_drop(DropCause.DISABLED, self._boxes.clear())
-            self._worker.call(self._outputs.clear_markers)  # the worker alone publishes results
+            self._worker.call(self._clear_markers)  # the worker alone publishes results
         return response
 
     def _reset_shapes(self, request: Any, response: Any) -> Any:
@@ -241,44 +270,8 @@ class PerceptionNode(Node):
     def _take_settings(self, settings: PerceptionSettings) -> None:
         self._settings = settings
 
-    def _report_qos(self, problem: str) -> None:
-        self._qos_problems[problem] = time.monotonic()
-        self._statistics.add_error(problem)
-        self.get_logger().warning(problem)
-
     def _publish_diagnostics(self) -> None:
-        snapshot = self._statistics.snapshot()
-        since = time.monotonic() - _QOS_PROBLEM_S
-        problems = [(DiagnosticStatus.WARN, text) for text, at in self._qos_problems.items()
-                    if at > since]  # fmt: skip
-        if snapshot.silence_s > STALE_INPUT_S:
-            text = qos.describe_silence(
-                self, self._image_topic, self._input_qos, snapshot.silence_s
-            )
-            problems.append((DiagnosticStatus.WARN, text))
-        elif text := self._reader.ages.clock_problem(self._settings.max_age_ms):
-            is_lost = DropCause.TOO_OLD in snapshot.new_drops
-            problems.append((DiagnosticStatus.ERROR if is_lost else DiagnosticStatus.WARN, text))
-            self.get_logger().warning(text, throttle_duration_sec=10.0)
-        if self._reader.camera_problem:
-            problems.append((DiagnosticStatus.WARN, self._reader.camera_problem))
-        message = make_diagnostics(
-            snapshot,
-            name=self.get_fully_qualified_name(),
-            hardware_id=self._reader.frame_id,
-            facts={
-                'back end': self._pipeline.backend_name,
-                'box source': self._settings.box_source,
-                'device': self._pipeline.device_name,
-                'hand model': self._pipeline.hand_model_name,
-                'camera': self._reader.camera_text,
-                'enabled': str(self._is_enabled),
-            },
-            problems=problems,
-            is_enabled=self._is_enabled,
-        )
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+        self._status.publish(self._settings, is_enabled=self._is_enabled)
 
     # What the worker's thread does.
 
@@ -299,7 +292,20 @@ class PerceptionNode(Node):
             self._state.reset()  # another camera: nothing that was followed is where it was
         self._stream_key = stream_key
         result = self._pipeline.step(self._state, frame)
-        self._outputs.publish(frame, result, settings)
+        if result.is_between_tokens:
+            self._statistics.add_drop(DropCause.BETWEEN_TOKENS)
+        else:
+            self._outputs.publish(result, settings)  # before actions: they must not delay hands
+        actions: tuple[ActionEstimate, ...] = ()
+        if self._actions is not None:
+            actions = self._actions.tell(self._pipeline, self._state, frame, result, settings)
+        if not result.is_between_tokens:
+            self._outputs.publish_overlay(frame, result, actions, settings)
+
+    def _clear_markers(self) -> None:
+        self._outputs.clear_markers()
+        if self._actions is not None:
+            self._actions.clear_markers()
 
     def _forget_shapes(self) -> int:
         count = len(self._state.shapes)

@@ -43,6 +43,13 @@ def image_output(reliability: str) -> QoSProfile:
 RESULTS: Final = _profile('reliable', 5)
 MARKERS: Final = _profile('reliable', 1)
 OVERLAY: Final = _profile('reliable', 1)
+#: What is said once: a subscriber that comes later gets it, too, when it asks for it.
+LATCHED: Final = QoSProfile(
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+)
 
 
 def subscription_events(topic: str, report: Callable[[str], None]) -> SubscriptionEventCallbacks:

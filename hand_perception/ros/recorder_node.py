@@ -21,9 +21,10 @@ from visualization_msgs.msg import MarkerArray
 
 from hand_perception.config import RecorderSettings
 from hand_perception.errors import SourceError
-from hand_perception.msg import HandPose, HandPoseArray
+from hand_perception.msg import HandAction, HandPose, HandPoseArray, LabelMap
+from hand_perception.ros import qos
 from hand_perception.ros.bag import BagWriter
-from hand_perception.ros.messages import stamp_ns_of
+from hand_perception.ros.messages import stamp_ns_of, time_ns_of
 from hand_perception.ros.params import NodeParameters
 from hand_perception.ros.process import run_node
 
@@ -38,13 +39,24 @@ TOPICS: Final[tuple[tuple[str, type, bool], ...]] = (
     ('right/pose', HandPose, False),
     ('left/wrist', PoseStamped, False),
     ('right/wrist', PoseStamped, False),
+    ('action', HandAction, False),
+    ('action_labels', LabelMap, False),
+    ('htt/pose', HandPoseArray, False),
     ('markers', MarkerArray, False),
     ('overlay', Image, True),
     ('/diagnostics', DiagnosticArray, False),
 )
+#: Topics that say something once.
+_LATCHED: Final = ('action_labels',)
 #: Deep enough that a recorder that writes a video loses nothing that is sent reliably.
 _DEPTH: Final = 100
 _REPORT_INTERVAL_S: Final = 0.2
+#: The array action_is_right: -1 stands for both hands or the whole scene.
+_IS_RIGHT: Final = {
+    HandAction.HANDEDNESS_UNKNOWN: -1,
+    HandAction.HANDEDNESS_LEFT: 0,
+    HandAction.HANDEDNESS_RIGHT: 1,
+}
 
 
 class RecorderNode(Node):
@@ -73,8 +85,9 @@ class RecorderNode(Node):
             if topic == 'image' and not self.settings.raw_images:
                 continue
             write = self._bag_write(topic, message_type, is_raw_image)
+            profile = qos.LATCHED if topic in _LATCHED else reliable
             self.create_subscription(
-                message_type, topic, partial(self._receive, topic, write), reliable, raw=True
+                message_type, topic, partial(self._receive, topic, write), profile, raw=True
             )
         self._last_report = 0.0
 
@@ -83,7 +96,9 @@ class RecorderNode(Node):
     ) -> Callable[[bytes], None] | None:
         if self._bag is None or (is_raw_image and not self.settings.raw_images):
             return None
-        return self._bag.connect(self.resolve_topic_name(topic), message_type)
+        return self._bag.connect(
+            self.resolve_topic_name(topic), message_type, is_latched=topic in _LATCHED
+        )
 
     def _receive(self, topic: str, write: Callable[[bytes], None] | None, cdr: bytes) -> None:
         if write is not None:
@@ -93,6 +108,8 @@ class RecorderNode(Node):
         elif topic == 'pose':
             self._summary.add_pose(deserialize_message(cdr, HandPoseArray))
             self._report()
+        elif topic == 'action':
+            self._summary.add_action(deserialize_message(cdr, HandAction))
         elif topic == 'overlay':
             self._video.add(deserialize_message(cdr, Image))
         elif topic == '/diagnostics':
@@ -116,7 +133,7 @@ class RecorderNode(Node):
 
 
 class RunSummary:
-    """What came in a run, in numbers: stamps, ages, drops and keypoints."""
+    """What came in a run, in numbers: stamps, ages, drops, keypoints and actions."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -124,6 +141,7 @@ class RunSummary:
         self._images: list[int] = []
         self._poses: list[tuple[int, float, int, int]] = []  # stamp, age, processed, dropped
         self._hands: list[tuple[int, HandPose]] = []
+        self._actions: list[HandAction] = []
 
     def add_image(self, message: CompressedImage) -> None:
         """Count a camera image."""
@@ -135,6 +153,10 @@ class RunSummary:
         self._poses.append((stamp_ns_of(message.header), message.age, *counts))
         self._hands += [(stamp_ns_of(message.header), hand) for hand in message.hands]
 
+    def add_action(self, message: HandAction) -> None:
+        """Add what was said of an action."""
+        self._actions.append(message)
+
     def progress(self) -> dict[str, int]:
         """Give the numbers so far."""
         dropped = self._poses[-1][3] if self._poses else 0
@@ -143,11 +165,12 @@ class RunSummary:
             'processed': len(self._poses),
             'dropped': dropped,
             'hands': len(self._hands),
+            'actions': len(self._actions),
             'diagnostics': self.num_diagnostics,
         }
 
     def save(self, path: Path) -> None:
-        """Write arrays: over the images, over the processed images (M) and over the hands (N)."""
+        """Write arrays: over the images, the processed images, the hands and the actions."""
         hands = [hand for _, hand in self._hands]
         columns: dict[str, Any] = {
             'image_stamp_ns': np.array(self._images, np.int64),
@@ -167,8 +190,20 @@ class RunSummary:
             'keypoints_3d': np.array(
                 [[(p.x, p.y, p.z) for p in hand.keypoints] for hand in hands], np.float32
             ).reshape(-1, 21, 3),
+            **self._action_columns(),
         }
         np.savez_compressed(path, **columns)
+
+    def _action_columns(self) -> dict[str, Any]:
+        """Give arrays over the actions; texts have a length, so that no pickle is needed."""
+        actions = self._actions
+        return {
+            'action_stamp_ns': np.array([stamp_ns_of(a.header) for a in actions], np.int64),
+            'action_is_right': np.array([_IS_RIGHT[a.handedness] for a in actions], np.int8),
+            'action_label': np.array([a.label for a in actions], np.str_),
+            'action_onset_ns': np.array([time_ns_of(a.onset) for a in actions], np.int64),
+            'action_unknown_reason': np.array([a.unknown_reason for a in actions], np.str_),
+        }
 
 
 class OverlayVideo:

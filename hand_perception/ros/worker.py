@@ -19,6 +19,23 @@ JOIN_TIMEOUT_S = 10.0
 REPEAT_LOG_S = 10.0
 
 
+class RepeatLog:
+    """Logs errors with their traceback; the same one again only after a while."""
+
+    def __init__(self, sentence: str) -> None:
+        """Say ``sentence`` of each error."""
+        self._sentence = sentence
+        self._last = ('', 0.0)
+
+    def error(self, error: Exception) -> None:
+        """Log an error, unless it was logged just now."""
+        text, now = repr(error), time.monotonic()
+        last_text, last_time = self._last
+        if text != last_text or now - last_time > REPEAT_LOG_S:
+            self._last = (text, now)
+            _LOG.error(self._sentence, exc_info=error)
+
+
 class NewestItemWorker(Generic[ItemT]):
     """Hands the newest submitted item to a function in its own thread.
 
@@ -46,7 +63,7 @@ class NewestItemWorker(Generic[ItemT]):
         self._newest: ItemT | None = None
         self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._stopping = False
-        self._last_logged = ('', 0.0)
+        self._log = RepeatLog('an image was lost to an error')
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -106,15 +123,8 @@ class NewestItemWorker(Generic[ItemT]):
             try:
                 work()
             except Exception as error:
-                self._log(error)
+                self._log.error(error)
                 self._on_error(error)
-
-    def _log(self, error: Exception) -> None:
-        text, now = repr(error), time.monotonic()
-        last_text, last_time = self._last_logged
-        if text != last_text or now - last_time > REPEAT_LOG_S:
-            self._last_logged = (text, now)
-            _LOG.error('an image was lost to an error', exc_info=error)
 
 
 def _answer(future: 'Future[Any]', function: Callable[[], Any]) -> None:

@@ -1,61 +1,91 @@
 """Hands with arms in the scene: geometry in camera axes, and the look of every place on them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from hand_perception.datatypes import DoubleArray, FloatArray
-from hand_perception.geometry import mirror_points, rotation_from_axis_angle
+from hand_perception.geometry import mirror_points, rotation_from_axis_angle, wrist_rotation
 from hand_perception.models.hand_model import HandModel
 from hand_perception.rendering.normals import vertex_normals
-from hand_perception.rendering.rasterizer import Fragments
 from hand_perception.synthetic.animation import HandState
 from hand_perception.synthetic.arm import build_arm, pose_arm
 from hand_perception.synthetic.skin import cloth_look, finger_frames, skin_look
 
 #: Keypoint that a hand is placed by.
-_MIDDLE_KNUCKLE = 9
+_MIDDLE_KNUCKLE: Final = 9
+#: Knuckles of index and little finger.
+_PALM_SIDES: Final = (5, 17)
+#: Materials; larger numbers are those of ``props``.
+SKIN: Final = 0
+CLOTH: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
-    """A hand with its arm, or several of them as one mesh.
+class Solid:
+    """A closed surface in the scene.
 
     Attributes:
-        is_right: side (of the first one).
         vertices: (V, 3) metres, camera axes.
         normals: (V, 3) unit vectors outwards.
         faces: (F, 3) counter-clockwise from outside.
-        is_cloth: (F,) sleeve rather than skin.
-        rest: (V, 3) place of each vertex on the flat right hand.
+        material: (F,) what each face is made of: ``SKIN``, ``CLOTH`` or a prop's own number.
+        is_hand: (F,) belongs to a hand from the wrist on, rather than to an arm or a thing.
+        rest: (V, 3) place of each vertex on the flat right hand, or on the thing, metres.
         rest_normals: (V, 3) normals there.
-        keypoints: (21, 3) metres, camera axes (of the first one).
     """
 
-    is_right: bool
     vertices: DoubleArray
     normals: DoubleArray
     faces: NDArray[np.int64]
-    is_cloth: NDArray[np.bool_]
+    material: NDArray[np.int64]
+    is_hand: NDArray[np.bool_]
     rest: DoubleArray
     rest_normals: DoubleArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body(Solid):
+    """A hand with its arm.
+
+    Attributes:
+        is_right: side.
+        keypoints: (21, 3) metres, camera axes.
+        wrist_rotation: (3, 3) camera axes from the wrist frame (docs/frames.md).
+    """
+
+    is_right: bool
     keypoints: DoubleArray
+    wrist_rotation: DoubleArray
 
 
-def merge_bodies(bodies: tuple[Body, ...]) -> Body:
-    """Join bodies into one mesh, so that they hide and shade each other."""
-    firsts = np.cumsum([0] + [len(body.vertices) for body in bodies[:-1]])
-    return Body(
-        is_right=bodies[0].is_right,
-        vertices=np.vstack([body.vertices for body in bodies]),
-        normals=np.vstack([body.normals for body in bodies]),
-        faces=np.vstack([body.faces + first for body, first in zip(bodies, firsts, strict=True)]),
-        is_cloth=np.concatenate([body.is_cloth for body in bodies]),
-        rest=np.vstack([body.rest for body in bodies]),
-        rest_normals=np.vstack([body.rest_normals for body in bodies]),
-        keypoints=bodies[0].keypoints,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mesh(Solid):
+    """Several solids as one mesh.
+
+    Attributes:
+        owner: (F,) number of the solid that a face comes from.
+    """
+
+    owner: NDArray[np.int64]
+
+
+def merge_solids(solids: Sequence[Solid]) -> Mesh:
+    """Join solids into one mesh, so that they hide and shade each other."""
+    firsts = np.cumsum([0] + [len(solid.vertices) for solid in solids[:-1]])
+    return Mesh(
+        vertices=np.vstack([solid.vertices for solid in solids]),
+        normals=np.vstack([solid.normals for solid in solids]),
+        faces=np.vstack([s.faces + first for s, first in zip(solids, firsts, strict=True)]),
+        material=np.concatenate([solid.material for solid in solids]),
+        is_hand=np.concatenate([solid.is_hand for solid in solids]),
+        rest=np.vstack([solid.rest for solid in solids]),
+        rest_normals=np.vstack([solid.rest_normals for solid in solids]),
+        owner=np.repeat(np.arange(len(solids)), [len(solid.faces) for solid in solids]),
     )
 
 
@@ -77,8 +107,18 @@ class BodyBuilder:
         vertices, keypoints = self._bend(np.zeros((15, 3)))
         self._arm = build_arm(vertices, model.faces)
         self._rest_normals = vertex_normals(self._arm.rest, self._arm.faces)
+        self._is_hand = self._arm.faces.max(1) < self._arm.num_hand_vertices
+        is_cloth = np.arange(len(self._arm.faces)) >= self._arm.first_sleeve_face
+        self._material = np.where(is_cloth, CLOTH, SKIN)
+        self._flat_keypoints = keypoints
         self._fingers = finger_frames(keypoints)
         self._skin_tone, self._sleeve, self._seed = skin_tone, sleeve, seed
+
+    @property
+    def palm_width_m(self) -> float:
+        """From the knuckle of the index finger to that of the little finger, flat hand."""
+        index, little = self._flat_keypoints[list(_PALM_SIDES)]
+        return float(np.linalg.norm(index - little))
 
     def body(self, state: HandState) -> Body:
         """Place a hand and its arm."""
@@ -93,34 +133,38 @@ class BodyBuilder:
         placed = pose_arm(
             self._arm, vertices @ rotation.T + shift, rotation @ towards_arm, state.elbow
         )
-        is_cloth = np.arange(len(faces)) >= self._arm.first_sleeve_face
         return Body(
             is_right=state.is_right,
             vertices=placed,
             normals=vertex_normals(placed, faces),
             faces=faces,
-            is_cloth=is_cloth,
+            material=self._material,
+            is_hand=self._is_hand,
             rest=self._arm.rest,
             rest_normals=self._rest_normals,
             keypoints=keypoints @ rotation.T + shift,
+            wrist_rotation=rotation @ wrist_rotation(np.zeros(3), is_right=state.is_right),
         )
 
     def look(
-        self, mesh: Body, drawn: Fragments
-    ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-        """Give colour (P, 3), gloss (P,) and whether it is skin (P,) at the drawn places."""
-        places = drawn.interpolate(mesh.faces, mesh.rest)
-        normals = drawn.interpolate(mesh.faces, mesh.rest_normals)
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
-        is_skin = ~mesh.is_cloth[drawn.face]
+        self, places: FloatArray, normals: FloatArray, material: NDArray[np.int64]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Give colour (P, 3) and gloss (P,) at places of hands and sleeves.
+
+        Args:
+            places: (P, 3) metres on the flat hand with a straight arm.
+            normals: (P, 3) unit vectors there.
+            material: (P,) ``SKIN`` or ``CLOTH``.
+        """
+        is_skin, is_cloth = material == SKIN, material == CLOTH
         colour = np.empty((len(places), 3), np.float32)
         gloss = np.full(len(places), 0.02, np.float32)
         colour[is_skin], gloss[is_skin] = skin_look(
             places[is_skin], normals[is_skin], self._fingers,
             tone=self._skin_tone, seed=self._seed,
         )  # fmt: skip
-        colour[~is_skin] = cloth_look(places[~is_skin], colour=self._sleeve)
-        return colour, gloss, is_skin
+        colour[is_cloth] = cloth_look(places[is_cloth], colour=self._sleeve)
+        return colour, gloss
 
     def _bend(self, hand_pose: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Bend the right hand by (15, 3) axis-angle: vertices and keypoints, metres."""

@@ -17,7 +17,7 @@ CLIP_RATE_HZ: Final = 30.0
 
 def num_clip_frames(spec: SceneSpec, rate_hz: float) -> int:
     """Count the images until the motion repeats."""
-    return round(spec.duration_s * rate_hz)
+    return round(spec.period_s * rate_hz)
 
 
 def write_clip(

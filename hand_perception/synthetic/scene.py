@@ -1,78 +1,34 @@
 """A person's two hands over a table: what it is made of, and how it is rendered."""
 
+import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-import cv2
 import numpy as np
 
-from hand_perception.datatypes import Camera, DoubleArray, FloatArray, ImageArray
-from hand_perception.errors import ConfigError
+from hand_perception.datatypes import DoubleArray, FloatArray, ImageArray
 from hand_perception.models.hand_model import load_hand_model
-from hand_perception.rendering.rasterizer import rasterize
-from hand_perception.synthetic.animation import draw_motion, hand_at
+from hand_perception.synthetic.animation import HandMotion, HandState, draw_motion, hand_at
 from hand_perception.synthetic.backgrounds import BACKGROUNDS
-from hand_perception.synthetic.bodies import Body, BodyBuilder, merge_bodies
-from hand_perception.synthetic.shading import Light, Surface, lamp_visibility, openness, shade
-from hand_perception.synthetic.skin import SKIN_TONES
-from hand_perception.synthetic.table import TABLE_UP, draw_table, table_depth, table_shadow
-from hand_perception.synthetic.textures import linear_from_srgb, srgb_from_linear
+from hand_perception.synthetic.bodies import Body, BodyBuilder, Solid
+from hand_perception.synthetic.camera_effects import Lens, distort, photograph
+from hand_perception.synthetic.depth_sensor import sense_depth
+from hand_perception.synthetic.drawing import Drawer, Outline, pinhole_pixels
+from hand_perception.synthetic.props import Occluder, place_occluder
+from hand_perception.synthetic.scripts import SCRIPTS
+from hand_perception.synthetic.shading import Light
+from hand_perception.synthetic.situations import Storyline, storyline
+from hand_perception.synthetic.spec import SceneSpec
+from hand_perception.synthetic.table import TABLE_UP
+from hand_perception.synthetic.textures import linear_from_srgb
 from hand_perception.synthetic.truth import HandTruth
 
-#: Creases between fingers darken over about this length, metres.
-_CREASE_REACH: Final = 0.009
-#: Blur of a small lens, pixels at 640 x 480.
-_LENS_BLUR_PX: Final = 0.45
+__all__ = ['Scene', 'SceneImage', 'SceneSpec', 'render_scene']
+
 _SLEEVES: Final = ((58, 78, 110), (96, 62, 66), (66, 86, 74), (84, 84, 90))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SceneSpec:
-    """What a scene looks like; the same spec gives the same pictures.
-
-    Attributes:
-        seed: of everything that is random: motion, hand shape, light, table, noise.
-        width: columns of the image.
-        height: rows of the image.
-        focal_ratio: focal length over the image's height.
-        duration_s: after this time the motion repeats.
-        background: one of ``BACKGROUNDS``.
-        skin_tone: one of ``SKIN_TONES``.
-        noise_sigma: camera noise, standard deviation in 8-bit steps.
-        supersampling: samples per pixel and axis on hands and arms.
-    """
-
-    seed: int = 0
-    width: int = 640
-    height: int = 480
-    focal_ratio: float = 13 / 12  # 520 px at 480 rows: a 63 degree camera, typical of webcams
-    duration_s: float = 5.0
-    background: str = 'desk'
-    skin_tone: str = 'medium'
-    noise_sigma: float = 1.0
-    supersampling: int = 2
-
-    def __post_init__(self) -> None:
-        """Refuse looks that are not there."""
-        for name, known in (('background', BACKGROUNDS), ('skin_tone', SKIN_TONES)):
-            if getattr(self, name) not in known:
-                raise ConfigError(
-                    f'{name} must be one of {", ".join(known)}, got {getattr(self, name)!r}'
-                )
-        if self.duration_s <= 0 or self.supersampling < 1 or self.noise_sigma < 0:
-            raise ConfigError(
-                'a scene needs duration_s above 0, supersampling from 1 and noise_sigma from 0, '
-                f'got {self.duration_s}, {self.supersampling}, {self.noise_sigma}'
-            )
-
-    @property
-    def camera(self) -> Camera:
-        """The camera that takes the pictures: no distortion."""
-        focal = self.focal_ratio * self.height
-        return Camera(
-            width=self.width, height=self.height, fx=focal, fy=focal,
-            cx=(self.width - 1) / 2, cy=(self.height - 1) / 2,
-        )  # fmt: skip
+#: Distances stay true when the depth sensor looks; its noise has a seed of its own.
+_DEPTH_SEED: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +40,16 @@ class SceneImage:
         hands: right hand, left hand.
         depth_m: (H, W) true distance along the viewing axis, metres, NaN where it is endless;
             None when it was not asked for.
+        sensed_depth_m: (H, W) what the depth sensor tells, metres, NaN where it knows nothing
+            (``depth_sensor.millimetres`` makes the 16-bit form); None without a sensor.
+        situation: name of the situation; empty without any.
     """
 
     image_bgr: ImageArray
     hands: tuple[HandTruth, ...]
     depth_m: FloatArray | None = None
+    sensed_depth_m: FloatArray | None = None
+    situation: str = ''
 
 
 class Scene:
@@ -99,114 +60,175 @@ class Scene:
         self.spec = spec
         self.camera = spec.camera
         rng = np.random.default_rng(spec.seed)
-        self._motions = [draw_motion(rng, is_right=is_right) for is_right in (True, False)]
-        self._light = _draw_light(rng)
+        self._period_s = spec.period_s
+        self._story = storyline(spec.situations) if spec.situations else None
+        self._motions = [_draw_motion(rng, spec, self._story, side) for side in (True, False)]
+        light = _draw_light(rng)
         betas = np.clip(rng.normal(0, 0.5, 10), -1, 1)
-        betas[0] = 0.0  # a hand of the model's own size: distances follow from it
+        model = load_hand_model('default')
+        # Distances follow from the size: the model's own unless another one is asked for.
+        betas[0] = model.betas_for_scale(spec.hand_scale)[0]
         sleeve = _SLEEVES[int(rng.integers(len(_SLEEVES)))]
         texture = linear_from_srgb(BACKGROUNDS[spec.background](rng))
-        self._table = draw_table(texture, self.camera)
         self._builder = BodyBuilder(
-            load_hand_model('default'), betas,
-            skin_tone=spec.skin_tone, sleeve=sleeve, seed=spec.seed,
-        )  # fmt: skip
+            model, betas, skin_tone=spec.skin_tone, sleeve=sleeve, seed=spec.seed
+        )
+        self._lens = Lens(self.camera) if self.camera.is_distorted else None
+        pinhole = self.camera if self._lens is None else self._lens.pinhole
+        self._drawer = Drawer(pinhole, texture, light, self._builder)
+
+    @property
+    def palm_width_m(self) -> float:
+        """From the knuckle of the index finger to that of the little finger, flat hand."""
+        return self._builder.palm_width_m
 
     def bodies(self, time_s: float) -> tuple[Body, ...]:
         """Place right and left hand with their arms."""
-        share = time_s / self.spec.duration_s
-        return tuple(self._builder.body(hand_at(motion, share)) for motion in self._motions)
+        return tuple(self._builder.body(state) for state in self._states(time_s))
 
-    def truth(self, time_s: float) -> tuple[HandTruth, ...]:
-        """Tell where the hands are, without rendering."""
-        return tuple(self._truth_of(body) for body in self.bodies(time_s))
+    def situation(self, time_s: float) -> str:
+        """Name the situation of a moment; empty when the scene has none."""
+        return '' if self._story is None else self._story.name_at(time_s)
+
+    def truth(self, time_s: float, *, with_visibility: bool = False) -> tuple[HandTruth, ...]:
+        """Tell where the hands are, without rendering; counting what is seen of them costs more.
+
+        Args:
+            time_s: seconds from the start.
+            with_visibility: also tell ``visible_share``.
+        """
+        bodies = self.bodies(time_s)
+        outline = self._outline(bodies, time_s) if with_visibility else None
+        return self._truth_of(bodies, time_s, outline)
 
     def render(self, time_s: float, *, with_depth: bool = False) -> SceneImage:
         """Render the picture of one moment.
 
         Args:
-            time_s: seconds from the start; the motion repeats after ``duration_s``.
-            with_depth: also give the depth image.
+            time_s: seconds from the start; the motion repeats after ``spec.period_s``.
+            with_depth: also give the depth image, and the sensor's where there is one.
         """
-        camera, bodies = self.camera, self.bodies(time_s)
-        mesh = merge_bodies(bodies)
-        pixels = self._project(mesh.vertices)
-        drawn = rasterize(
-            pixels, mesh.vertices[:, 2], mesh.faces,
-            width=camera.width, height=camera.height, cull_sign=-1,
-        )  # fmt: skip
-        depth = np.full((camera.height, camera.width), np.inf, np.float32)
-        depth[drawn.rows, drawn.columns] = drawn.depth
-        table = self._lit_table(mesh)
-        colour, cover = self._lit_hands(mesh, pixels, depth)
-        light = table * (1 - cover[..., None]) + colour
+        spec, lens, bodies = self.spec, self._lens, self.bodies(time_s)
+        outline = self._outline(bodies, time_s)
+        light = self._exposed(bodies, outline, time_s)
+        depth = self._drawer.depth(outline) if with_depth else None
+        if lens is not None:
+            light = lens.bend(light)
+            depth = None if depth is None else lens.bend_depth(depth)
+        sensed = None
+        if depth is not None and spec.depth_sensor is not None:
+            seed = [spec.seed, round(time_s * 1e6), _DEPTH_SEED]
+            sensed = sense_depth(
+                depth, self.camera, spec.depth_sensor, np.random.default_rng(seed)
+            )
         return SceneImage(
-            image_bgr=self._photograph(light, time_s),
-            hands=tuple(self._truth_of(body) for body in bodies),
-            depth_m=np.fmin(depth, table_depth(camera)) if with_depth else None,
-        )
-
-    def _lit_table(self, mesh: Body) -> FloatArray:
-        """Light the table and cast the shadows of hands and arms on it: (H, W, 3)."""
-        source = self._light
-        dark = table_shadow(mesh.vertices, mesh.faces, source.to_lamp, self.camera)
-        direct = source.lamp * float(source.to_lamp @ TABLE_UP)
-        # Hands also keep some of the sky's light away.
-        open_sky = source.sky * (1 - 0.35 * dark[..., None])
-        arriving = direct * (1 - dark[..., None]) + open_sky
-        return (self._table * arriving).astype(np.float32)
-
-    def _lit_hands(
-        self, mesh: Body, pixels: DoubleArray, depth: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Shade hands and arms: (H, W, 3) light, 0 where there is none, and (H, W) cover 0-1."""
-        camera, fine = self.camera, self.spec.supersampling
-        drawn = rasterize(
-            (pixels + 0.5) * fine - 0.5, mesh.vertices[:, 2], mesh.faces,
-            width=camera.width * fine, height=camera.height * fine, cull_sign=-1,
+            image_bgr=photograph(
+                light, noise_sigma=spec.noise_sigma, effects=spec.effects, time_s=time_s,
+                seed=spec.seed,
+            ),
+            hands=self._truth_of(bodies, time_s, outline),
+            depth_m=depth,
+            sensed_depth_m=sensed,
+            situation=self.situation(time_s),
         )  # fmt: skip
-        place = drawn.interpolate(mesh.faces, mesh.vertices.astype(np.float32))
-        normal = drawn.interpolate(mesh.faces, mesh.normals.astype(np.float32))
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-        colour, gloss, is_skin = self._builder.look(mesh, drawn)
-        surface = Surface(
-            position=place, normal=normal, colour=colour, gloss=gloss, is_skin=is_skin
-        )
-        lit = lamp_visibility(surface, mesh.vertices, mesh.faces, self._light)
-        typical = float(np.median(drawn.depth)) if len(drawn.depth) else 1.0
-        opened = openness(depth, _CREASE_REACH * camera.fx / typical)
-        open_sky = opened[drawn.rows // fine, drawn.columns // fine]
-        size = (camera.height * fine, camera.width * fine)
-        light, cover = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
-        light[drawn.rows, drawn.columns] = shade(surface, self._light, lit, open_sky)
-        cover[drawn.rows, drawn.columns] = 1
-        small = (camera.width, camera.height)
-        return (
-            cv2.resize(light, small, interpolation=cv2.INTER_AREA),
-            cv2.resize(cover, small, interpolation=cv2.INTER_AREA),
+
+    def _exposed(self, bodies: tuple[Body, ...], outline: Outline, time_s: float) -> FloatArray:
+        """Gather light while the shutter is open."""
+        effects, fine = self.spec.effects, self.spec.supersampling
+        times = np.array([time_s])
+        if effects is not None and effects.exposure_s > 0:
+            times = effects.sub_times(time_s, self._moved_px(time_s, effects.exposure_s))
+        if len(times) == 1:
+            return self._light(outline, fine)
+        # Averaging pictures of moving edges smooths them as finer samples would.
+        total = np.zeros(0, np.float32)
+        for moment in times:
+            light = self._light(self._outline(self.bodies(moment), moment), 1)
+            total = light if not total.size else total + light
+        return total / np.float32(len(times))
+
+    def _light(self, outline: Outline, supersampling: int) -> FloatArray:
+        return self._drawer.light(
+            outline, supersampling=supersampling, creases_apart=self._is_eventful
         )
 
-    def _photograph(self, light: FloatArray, time_s: float) -> ImageArray:
-        """Turn light into a picture: lens blur, gamma, noise, 8 bits."""
-        blurred = cv2.GaussianBlur(light, (0, 0), _LENS_BLUR_PX * self.spec.height / 480)
-        values = srgb_from_linear(blurred)
-        if self.spec.noise_sigma > 0:
-            rng = np.random.default_rng([self.spec.seed, round(time_s * 1e6)])
-            values += rng.normal(0, self.spec.noise_sigma, values.shape).astype(np.float32)
-        rounded: ImageArray = np.clip(np.rint(values[..., ::-1]), 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(rounded)
-
-    def _project(self, points: DoubleArray) -> DoubleArray:
-        focal = (self.camera.fx, self.camera.fy)
-        with np.errstate(divide='ignore', invalid='ignore'):  # behind the camera: not drawn
-            projected: DoubleArray = points[:, :2] / points[:, 2:] * focal
-        return projected + (self.camera.cx, self.camera.cy)
-
-    def _truth_of(self, body: Body) -> HandTruth:
-        return HandTruth(
-            is_right=body.is_right,
-            keypoints_3d=body.keypoints,
-            keypoints_2d=self._project(body.keypoints),
+    def _moved_px(self, time_s: float, exposure_s: float) -> float:
+        """Say how far anything moves on the image around a moment."""
+        before, after = (
+            self._solids(self.bodies(moment), moment)
+            for moment in (time_s - exposure_s / 2, time_s + exposure_s / 2)
         )
+        moved = [
+            np.abs(
+                pinhole_pixels(self.camera, a.vertices) - pinhole_pixels(self.camera, b.vertices)
+            )
+            for a, b in zip(before, after, strict=False)
+            if a.vertices.shape == b.vertices.shape
+        ]
+        return max(float(np.nanmax(way)) for way in moved)
+
+    @cached_property
+    def _is_eventful(self) -> bool:
+        return bool(self.spec.occluders) or self._story is not None
+
+    @cached_property
+    def _occluders(self) -> tuple[Occluder, ...]:
+        return self.spec.occluders + (() if self._story is None else self._story.occluders)
+
+    def _solids(self, bodies: tuple[Body, ...], time_s: float) -> list[Solid]:
+        within = time_s % self._period_s
+        placed = [place_occluder(occluder, within) for occluder in self._occluders]
+        return [*bodies, *(solid for solid in placed if solid is not None)]
+
+    def _outline(self, bodies: tuple[Body, ...], time_s: float) -> Outline:
+        return self._drawer.outline(self._solids(bodies, time_s))
+
+    def _states(self, time_s: float) -> tuple[HandState, ...]:
+        duration_s = self._period_s
+        return tuple(hand_at(motion, time_s, duration_s=duration_s) for motion in self._motions)
+
+    def _truth_of(
+        self, bodies: tuple[Body, ...], time_s: float, outline: Outline | None
+    ) -> tuple[HandTruth, ...]:
+        shares: tuple[float | None, ...] = (None,) * len(bodies)
+        if outline is not None:
+            shares = self._drawer.visible_shares(outline, bodies)
+        truths = []
+        for body, state, share in zip(bodies, self._states(time_s), shares, strict=True):
+            keypoints_2d = self._pixels(body.keypoints)
+            size = (self.camera.width - 0.5, self.camera.height - 0.5)
+            inside = ((keypoints_2d > -0.5) & (keypoints_2d < size)).all(1)
+            truths.append(
+                HandTruth(
+                    is_right=body.is_right,
+                    keypoints_3d=body.keypoints,
+                    keypoints_2d=keypoints_2d,
+                    primitive=state.primitive,
+                    wrist_rotation=body.wrist_rotation,
+                    in_image=bool(inside.any()),
+                    visible_share=share,
+                )
+            )
+        return tuple(truths)
+
+    def _pixels(self, points: DoubleArray) -> DoubleArray:
+        """Project points to pixels of the picture, lens included."""
+        if self._lens is None:
+            return pinhole_pixels(self.camera, points)
+        camera = self.camera
+        bent = distort(points[:, :2] / points[:, 2:], np.array(camera.distortion))
+        return bent * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+
+
+def _draw_motion(
+    rng: np.random.Generator, spec: SceneSpec, story: Storyline | None, is_right: bool
+) -> HandMotion:
+    """Draw the motion of one hand: that of the script, or on the way that a story takes."""
+    motion = draw_motion(rng, SCRIPTS[spec.script].steps(is_right=is_right), is_right=is_right)
+    if story is None:
+        return motion
+    route = story.right if is_right else story.left
+    return dataclasses.replace(motion, steps=route.steps, route=route)
 
 
 def render_scene(spec: SceneSpec, time_s: float, *, with_depth: bool = False) -> SceneImage:

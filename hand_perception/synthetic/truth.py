@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from hand_perception.actions import PRIMITIVES
 from hand_perception.datatypes import NUM_JOINTS, Camera, DoubleArray
 from hand_perception.errors import SourceError
 
@@ -17,6 +18,8 @@ CLIP_TRUTH: Final = _DATA / 'synthetic_ego.json'
 #: Places after the point in the file: 0.01 mm and 0.01 pixels.
 METRE_DECIMALS: Final = 5
 PIXEL_DECIMALS: Final = 2
+_ROTATION_DECIMALS: Final = 5
+_SHARE_DECIMALS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +30,23 @@ class HandTruth:
         is_right: side.
         keypoints_3d: (21, 3) metres, camera optical frame; the wrist is the model's wrist joint.
         keypoints_2d: (21, 2) pixels.
+        primitive: what it shows (one of ``actions.PRIMITIVES``), by the script that moves it;
+            empty between primitives.
+        wrist_rotation: (3, 3) camera optical frame from wrist frame (docs/frames.md), as
+            ``Hand.wrist_rotation``; None in truths of before it was kept. The wrist's position
+            is the first of the keypoints.
+        in_image: at least one keypoint lies inside the image, hidden or not.
+        visible_share: 0-1, how much of the hand's surface that faces the camera is in the image
+            and not hidden by anything else (arms do not count); None when nobody counted.
     """
 
     is_right: bool
     keypoints_3d: DoubleArray
     keypoints_2d: DoubleArray
+    primitive: str = ''
+    wrist_rotation: DoubleArray | None = None
+    in_image: bool = True
+    visible_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +93,25 @@ def load_clip_truth(path: str | Path = CLIP_TRUTH) -> ClipTruth:
 
 
 def _read_hand(hand: dict[str, Any]) -> HandTruth:
+    rotation, share = hand.get('wrist_rotation'), hand.get('visible_share')
     truth = HandTruth(
         is_right=bool(hand['is_right']),
         keypoints_3d=np.array(hand['keypoints_3d'], np.float64),
         keypoints_2d=np.array(hand['keypoints_2d'], np.float64),
+        primitive=str(hand.get('primitive', '')),  # truths of before it was kept have none
+        wrist_rotation=None if rotation is None else np.array(rotation, np.float64),
+        in_image=bool(hand.get('in_image', True)),
+        visible_share=None if share is None else float(share),
     )
     for name, width in (('keypoints_3d', 3), ('keypoints_2d', 2)):
         points = getattr(truth, name)
         if points.shape != (NUM_JOINTS, width) or not np.isfinite(points).all():
             raise ValueError(f'{name} must be {NUM_JOINTS} x {width} finite numbers')
+    rotation = truth.wrist_rotation
+    if rotation is not None and not (rotation.shape == (3, 3) and np.isfinite(rotation).all()):
+        raise ValueError('wrist_rotation must be 3 x 3 finite numbers')
+    if truth.primitive not in ('', *PRIMITIVES):
+        raise ValueError(f'primitive must be one of {PRIMITIVES}, got {truth.primitive!r}')
     return truth
 
 
@@ -106,9 +131,21 @@ def save_clip_truth(truth: ClipTruth, path: str | Path) -> None:
 
 
 def _hand_record(hand: HandTruth) -> dict[str, Any]:
-    return {
+    record = {
         'is_right': hand.is_right,
-        # + 0.0 turns -0.0 into 0.0: the same truth gives the same file.
-        'keypoints_3d': (np.round(hand.keypoints_3d, METRE_DECIMALS) + 0.0).tolist(),
-        'keypoints_2d': (np.round(hand.keypoints_2d, PIXEL_DECIMALS) + 0.0).tolist(),
+        'primitive': hand.primitive,
+        'keypoints_3d': _rounded(hand.keypoints_3d, METRE_DECIMALS),
+        'keypoints_2d': _rounded(hand.keypoints_2d, PIXEL_DECIMALS),
+        'in_image': hand.in_image,
     }
+    if hand.wrist_rotation is not None:
+        record['wrist_rotation'] = _rounded(hand.wrist_rotation, _ROTATION_DECIMALS)
+    if hand.visible_share is not None:
+        record['visible_share'] = round(hand.visible_share, _SHARE_DECIMALS)
+    return record
+
+
+def _rounded(values: DoubleArray, decimals: int) -> list[list[float]]:
+    # + 0.0 turns -0.0 into 0.0: the same truth gives the same file.
+    rounded: list[list[float]] = (np.round(values, decimals) + 0.0).tolist()
+    return rounded

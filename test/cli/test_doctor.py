@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hand_perception import dds_profile
+from hand_perception import dds_profile, labels
 from hand_perception.cli import doctor
 from hand_perception.cli.main import main
 from hand_perception.errors import WeightsError
@@ -21,7 +21,7 @@ def findings(environment=None, *, mano_dir=''):
 def test_a_working_installation_passes(capsys):
     assert main(['doctor']) == 0
     report = capsys.readouterr().out
-    for topic in ('python', 'torch', 'opencv', 'weights', 'mano', 'dds profile'):
+    for topic in ('python', 'torch', 'opencv', 'weights', 'mano', 'actions', 'dds profile'):
         assert topic in report
     assert 'FAIL' not in report
 
@@ -58,6 +58,14 @@ def test_unloadable_weights_fail_and_the_other_checks_still_run(monkeypatch):
     assert found['weights'].level == doctor.FAIL
     assert 'corrupt' in found['weights'].text
     assert 'mano' in found
+
+
+def test_labels_that_were_not_installed_fail_and_the_other_checks_still_run(monkeypatch):
+    monkeypatch.setattr(labels, 'find_shared', lambda relative: None)
+    found = findings()
+    assert found['actions'].level == doctor.FAIL
+    assert 'config/labels/fpha.yaml' in found['actions'].text
+    assert 'safetensors' in found
 
 
 def test_two_opencv_packages_are_a_warning(monkeypatch):

@@ -1,10 +1,14 @@
 """``hand_perception weights`` tells what is there, what is missing and what to do."""
 
 import hamer_files
+import htt_files
+import pytest
 import torch
 
 from hand_perception.cli.main import main
+from hand_perception.labels import load_label_map
 from hand_perception.models.hamer.network import HamerNetwork
+from hand_perception.models.htt.weight_files import load_module
 
 
 def lines(capsys):
@@ -32,6 +36,7 @@ def test_check_of_an_empty_folder_says_where_to_get_what_and_returns_1(tmp_path,
     assert 'FAIL  checkpoint' in out
     assert 'https://github.com/geopavlakos/hamer' in out
     assert 'https://mano.is.tue.mpg.de' in out
+    assert 'https://github.com/fylwen/HTT' in out
 
 
 def test_check_without_hand_says_where_mano_comes_from_and_returns_1(tmp_path, capsys):
@@ -138,3 +143,125 @@ def test_keeping_a_hand_model_that_is_not_there_is_refused(tmp_path, capsys):
     folder = hamer_files.write_flat(tmp_path, hamer_files.lightning(state, {}))
     assert main(['weights', 'convert', str(folder), '--with-mano']) == 2
     assert 'has no hand model to keep' in capsys.readouterr().err
+
+
+# HTT: recognised by what the path holds.
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'hands'), [('fpha', 'one (right) hand'), ('h2o', 'two hands')]
+)
+def test_check_of_htt_runs_a_clip_and_returns_0(tmp_path, capsys, dataset, hands):
+    path = htt_files.write(tmp_path, dataset)
+    for given in (tmp_path, path):
+        assert main(['weights', 'check', str(given)]) == 0
+        found = lines(capsys)
+        assert {level for level, _ in found} == {'ok'}
+        assert found['ok', 'checkpoint'].startswith(f'HTT, {path}')
+        assert hands in found['ok', 'network']
+        assert 'action window 32 tokens' in found['ok', 'training']
+        assert found['ok', 'labels'].startswith(f'{dataset}: from ')
+        assert 'a clip of 8 images took' in found['ok', 'trial']
+
+
+def test_checkpoint_is_recognised_whatever_its_name(tmp_path, capsys):
+    path = htt_files.write(tmp_path / 'htt').rename(tmp_path / 'mine.ckpt')
+    assert main(['weights', 'info', str(path)]) == 0
+    assert capsys.readouterr().out.startswith('ok    checkpoint  HTT, ')
+    hamer = hamer_files.write_flat(tmp_path / 'hamer')
+    path = (hamer / 'hamer.ckpt').rename(hamer / 'checkpoint_45.pth')
+    assert main(['weights', 'info', str(path)]) == 0
+    assert 'backbone 2 blocks' in capsys.readouterr().out
+
+
+def test_folder_with_weights_of_both_is_refused_with_both_names(tmp_path, capsys):
+    hamer_files.write_flat(tmp_path)
+    htt_files.write(tmp_path)
+    assert main(['weights', 'check', str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert 'checkpoint_45.pth' in error and 'hamer.ckpt' in error and 'name one' in error
+
+
+@pytest.mark.parametrize('action', ['info', 'convert'])
+def test_path_with_neither_says_where_both_come_from(tmp_path, capsys, action):
+    assert main(['weights', action, str(tmp_path / 'nowhere')]) == 2
+    error = capsys.readouterr().err
+    assert 'https://github.com/geopavlakos/hamer' in error
+    assert 'https://github.com/fylwen/HTT' in error
+
+
+def test_check_of_a_damaged_htt_checkpoint_returns_1(tmp_path, capsys):
+    path = htt_files.write(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert main(['weights', 'check', str(path)]) == 1
+    assert 'cut off or damaged' in lines(capsys)['FAIL', 'checkpoint']
+
+
+def test_check_finds_a_flipped_bit_in_htt_that_loading_does_not(tmp_path, capsys):
+    path = htt_files.write(tmp_path)
+    content = bytearray(path.read_bytes())
+    weight = htt_files.state_dict()['image_to_olabel_embed.weight']
+    content[content.find(weight.numpy().tobytes()[:64])] ^= 1
+    path.write_bytes(bytes(content))
+    load_module(path)
+    assert main(['weights', 'check', str(path)]) == 1
+    found = lines(capsys)
+    assert 'is damaged' in found['FAIL', 'content']
+    assert ('ok', 'trial') not in found
+
+
+def test_check_of_htt_names_what_is_missing_or_not_finite(tmp_path, capsys):
+    state = htt_files.state_dict()
+    state['action_token'][0, 0, 0] = torch.nan
+    path = htt_files.save(tmp_path / 'checkpoint_45.pth', {'state_dict': state})
+    assert main(['weights', 'check', str(path)]) == 1
+    assert 'action_token' in lines(capsys)['FAIL', 'content']
+    del state['action_token']
+    htt_files.save(path, {'state_dict': state})
+    assert main(['weights', 'check', str(path)]) == 1
+    assert 'lacks action_token' in lines(capsys)['FAIL', 'network']
+
+
+def test_check_compares_the_labels_with_the_classes(tmp_path, capsys):
+    path = htt_files.write(tmp_path)
+    assert main(['weights', 'check', str(path), '--labels', 'h2o']) == 1
+    assert '36 actions and 8 objects, but the weights tell 45' in lines(capsys)['FAIL', 'labels']
+
+
+def test_convert_of_htt_keeps_labels_and_weights(tmp_path, capsys):
+    path = htt_files.write(tmp_path, 'h2o')
+    assert main(['weights', 'convert', str(path)]) == 0
+    assert 'labels in it: h2o' in capsys.readouterr().out
+    path.unlink()
+    loaded = load_module(tmp_path)
+    assert loaded.path.name == 'htt.safetensors'
+    htt_files.expect_same(loaded.module, htt_files.state_dict('h2o'))
+    assert loaded.labels == load_label_map('h2o')
+    assert main(['weights', 'check', str(tmp_path)]) == 0
+    assert main(['weights', 'info', str(tmp_path), '--sha256']) == 0
+    out = capsys.readouterr().out
+    assert 'source_name checkpoint_45.pth' in out
+    assert 'transformer_pose: ' in out and 'licence' in out
+
+
+def test_convert_writes_where_it_is_told(tmp_path, capsys):
+    path = htt_files.write(tmp_path)
+    (tmp_path / 'folder').mkdir()
+    for out in ('folder', 'mine.safetensors'):
+        assert main(['weights', 'convert', str(path), '--out', str(tmp_path / out)]) == 0
+    assert (tmp_path / 'folder' / 'htt.safetensors').is_file()
+    assert (tmp_path / 'mine.safetensors').is_file()
+    assert main(['weights', 'convert', str(path), '--out', str(tmp_path / 'mine.pth')]) == 2
+    assert 'ends in .safetensors' in capsys.readouterr().err
+    arguments = ['weights', 'convert', str(tmp_path / 'mine.safetensors'), '--out']
+    assert main([*arguments, str(tmp_path / 'mine.safetensors')]) == 2
+    assert 'read and written at once' in capsys.readouterr().err
+
+
+def test_options_of_the_other_network_are_refused(tmp_path, capsys):
+    path = htt_files.write(tmp_path / 'htt')
+    assert main(['weights', 'convert', str(path), '--with-mano']) == 2
+    assert 'leave out MANO' in capsys.readouterr().err
+    hamer = hamer_files.write_flat(tmp_path / 'hamer')
+    assert main(['weights', 'check', str(hamer), '--labels', 'fpha']) == 2
+    assert 'leave out --labels' in capsys.readouterr().err

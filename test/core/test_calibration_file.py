@@ -1,8 +1,11 @@
 """Calibration files of the ROS camera_calibration package."""
 
+import json
+
+import numpy as np
 import pytest
 
-from hand_perception.calibration_file import read_calibration
+from hand_perception.calibration_file import read_calibration, read_intrinsics
 from hand_perception.errors import CameraError
 
 CALIBRATION = """\
@@ -57,3 +60,38 @@ def test_other_content_and_missing_files_are_refused(tmp_path):
         read(tmp_path, '- a list')
     with pytest.raises(CameraError, match='cannot be read: No such file'):
         read_calibration(tmp_path / 'nowhere.yaml')
+
+
+MATRIX = [[520.0, 0.0, 320.0], [0.0, 521.0, 240.0], [0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize(('content', 'count'), [(MATRIX, 1), ([MATRIX] * 4, 4)])
+def test_intrinsics_are_one_matrix_or_one_per_picture(tmp_path, content, count):
+    path = tmp_path / 'k.json'
+    path.write_text(json.dumps(content))
+    np.testing.assert_array_equal(read_intrinsics(path), [MATRIX] * count)
+
+
+@pytest.mark.parametrize(
+    ('text', 'complaint'),
+    [
+        ('[', 'no matrices'),
+        ('{"K": 1}', 'no matrices'),
+        ('[]', 'expected one 3 x 3 matrix'),
+        ('[1, 2, 3]', 'expected one 3 x 3 matrix'),
+        ('[[1, 0, 0], [0, 1, 0]]', 'expected one 3 x 3 matrix'),
+        ('[[1, 2], [3]]', 'no matrices'),
+        (json.dumps(np.transpose(MATRIX).tolist()), 'fx, 0, cx'),
+        ('[[NaN, 0, 1], [0, 1, 1], [0, 0, 1]]', 'finite'),
+    ],
+)
+def test_other_intrinsics_are_refused(tmp_path, text, complaint):
+    path = tmp_path / 'k.json'
+    path.write_text(text)
+    with pytest.raises(CameraError, match=complaint):
+        read_intrinsics(path)
+
+
+def test_missing_intrinsics_are_refused(tmp_path):
+    with pytest.raises(CameraError, match='cannot be read'):
+        read_intrinsics(tmp_path / 'k.json')

@@ -1,6 +1,7 @@
 """What is built and installed: versions, messages, the wheel, and the lock files."""
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
@@ -22,21 +23,28 @@ def locked_versions(distro):
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    """Names in the wheel that pip install . makes, built from a copy of what it needs."""
+def wheel_path(tmp_path_factory):
+    """The wheel that pip install . makes, built from a copy of what it needs."""
     source = tmp_path_factory.mktemp('source')
     for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'README.md', 'LICENSE'):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, source)
     ignore = shutil.ignore_patterns('__pycache__')
-    shutil.copytree(ROOT / 'hand_perception', source / 'hand_perception', ignore=ignore)
+    for name in ('hand_perception', 'config'):
+        shutil.copytree(ROOT / name, source / name, ignore=ignore)
     built = subprocess.run(
         [sys.executable, 'setup.py', '-q', 'bdist_wheel', '-d', 'dist'],
         cwd=source, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     (path,) = (source / 'dist').glob('*.whl')
-    with zipfile.ZipFile(path) as archive:
+    return path
+
+
+@pytest.fixture(scope='module')
+def wheel(wheel_path):
+    """Names in the wheel."""
+    with zipfile.ZipFile(wheel_path) as archive:
         return set(archive.namelist())
 
 
@@ -71,6 +79,30 @@ def test_wheel_holds_every_module_but_the_ros_layer(wheel):
     }
     assert modules <= wheel
     assert not [name for name in wheel if name.startswith('hand_perception/ros/')]
+
+
+@pytest.mark.parametrize('modules', ['.', 'lib/python3.12/site-packages'])
+def test_labels_are_found_where_pip_puts_them(wheel_path, tmp_path, modules):
+    """Unpack as pip does: with --target modules and data side by side, else below a prefix."""
+    with zipfile.ZipFile(wheel_path) as archive:
+        for name in archive.namelist():
+            place = re.sub(r'^[^/]+\.data/data/', '', name)
+            folder = tmp_path if place != name else tmp_path / modules
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_bytes(archive.read(name))
+    program = (
+        'from hand_perception.labels import SHIPPED, load_label_map; '
+        'import hand_perception.labels as labels; '
+        'print(labels.__file__, *(load_label_map(name).name for name in SHIPPED))'
+    )
+    environment = {k: v for k, v in os.environ.items() if k != 'AMENT_PREFIX_PATH'}
+    done = subprocess.run(
+        [sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env=environment | {'PYTHONPATH': str(tmp_path / modules)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    installed = tmp_path / modules / 'hand_perception' / 'labels.py'
+    assert done.stdout.split() == [str(installed), 'fpha', 'h2o', 'primitives']
 
 
 @pytest.mark.parametrize('distro', ['jazzy', 'kilted'])

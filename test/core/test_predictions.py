@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from hand_perception.actions import ActionEstimate, Ranking
 from hand_perception.datatypes import Camera, DepthSource, Frame, FrameResult, Hand, ManoParameters
 from hand_perception.errors import ConfigError
 from hand_perception.predictions import check_writable, open_predictions
@@ -42,6 +43,23 @@ def make_hand(seed):
     )
 
 
+def make_action(i, *, is_right, reason=''):
+    return ActionEstimate(
+        stamp_ns=i, frame_id='camera', window_start_ns=0, tokens_seen=i + 1, tokens_full=8,
+        is_final=False, is_right=is_right, label='' if reason else 'pinch',
+        score=0.0 if reason else 0.75,
+        ranking=Ranking(labels=('pinch', 'fist'), scores=(0.75, 0.25)),
+        unknown_reason=reason, onset_ns=i, label_map='primitives', backend='primitives',
+    )  # fmt: skip
+
+
+ACTIONS = [
+    (make_action(0, is_right=False), make_action(0, is_right=True, reason='no hand')),
+    (),
+    (make_action(2, is_right=None),),
+]
+
+
 def frames():
     camera = Camera.assumed(64, 48)
     for i, hands in enumerate([(make_hand(1), make_hand(2)), (), (make_hand(3),)]):
@@ -53,7 +71,7 @@ def frames():
             camera=camera,
         )
         result = FrameResult(stamp_ns=i, frame_id='camera', hands=hands)
-        yield f'{i}.jpg', frame, result
+        yield f'{i}.jpg', frame, result, ACTIONS[i]
 
 
 def write(path):
@@ -80,6 +98,26 @@ def test_npz_holds_every_hand_with_its_image(tmp_path):
     assert shapes['confidence'] == (3,)
     np.testing.assert_array_equal(read['faces'], FACES)
     np.testing.assert_array_equal(read['vertices'][2], make_hand(3).vertices)
+
+
+def test_npz_holds_every_action_with_its_image(tmp_path):
+    write(tmp_path / 'hands.npz')
+    read = np.load(tmp_path / 'hands.npz', allow_pickle=False)
+    assert read['action_frame'].tolist() == [0, 0, 2]
+    assert read['action_is_right'].tolist() == [0, 1, -1]
+    assert read['action_label'].tolist() == ['pinch', '', 'pinch']
+    assert read['action_score'].tolist() == [0.75, 0.0, 0.75]
+    assert read['action_onset_ns'].tolist() == [0, 0, 2]
+    assert read['action_unknown_reason'].tolist() == ['', 'no hand', '']
+
+
+def test_json_lines_hold_every_action_with_its_image(tmp_path):
+    write(tmp_path / 'hands.jsonl')
+    lines = [json.loads(line) for line in (tmp_path / 'hands.jsonl').read_text().splitlines()]
+    assert [len(line['actions']) for line in lines] == [2, 0, 1]
+    assert lines[0]['actions'][1]['unknown_reason'] == 'no hand'
+    assert lines[2]['actions'][0]['labels'] == ['pinch', 'fist']
+    assert lines[2]['actions'][0]['is_right'] is None
 
 
 def test_npz_without_any_hand_keeps_the_shapes(tmp_path):

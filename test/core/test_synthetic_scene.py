@@ -9,12 +9,13 @@ from hand_perception.errors import ConfigError, SourceError, WeightsError
 from hand_perception.geometry import pinch_and_grasp
 from hand_perception.models.hand_arrays import load_default_arrays
 from hand_perception.pipeline.lift import project
-from hand_perception.synthetic.animation import LEFT_POSES, RIGHT_POSES, draw_motion, hand_at
+from hand_perception.synthetic.animation import draw_motion, hand_at
 from hand_perception.synthetic.arm import build_arm, pose_arm
 from hand_perception.synthetic.backgrounds import BACKGROUNDS
 from hand_perception.synthetic.clip import CLIP_RATE_HZ, CLIP_SPEC, num_clip_frames, write_clip
 from hand_perception.synthetic.poses import POSE_SHAPES
 from hand_perception.synthetic.scene import Scene, SceneSpec, render_scene
+from hand_perception.synthetic.scripts import SCRIPTS
 from hand_perception.synthetic.skin import SKIN_TONES
 from hand_perception.synthetic.truth import (
     CLIP_TRUTH,
@@ -152,7 +153,8 @@ def test_motion_ends_where_it_begins(clip_scene):
 
 
 def test_motion_shows_every_pose_and_stays_where_hands_work(clip_truth):
-    assert set(POSE_SHAPES) <= set(RIGHT_POSES) | set(LEFT_POSES)
+    script = SCRIPTS[CLIP_SPEC.script]
+    assert set(POSE_SHAPES) == {step.pose for step in (*script.right, *script.left)}
     joints = np.array([[hand.keypoints_3d for hand in frame] for frame in clip_truth.frames])
     pixels = np.array([[hand.keypoints_2d for hand in frame] for frame in clip_truth.frames])
     assert joints[..., 2].min() > 0.30 and joints[..., 2].max() < 0.65  # m
@@ -180,8 +182,9 @@ def test_right_hand_is_right_and_shows_its_back(clip_truth):
     [('open', False, False), ('pinch', True, False), ('fist', None, True)],
 )
 def test_poses_are_what_their_names_say(pose, pinched, grasped, small_scene):
-    number = RIGHT_POSES.index(pose)
-    right, _ = small_scene.truth(SMALL.duration_s * number / len(RIGHT_POSES))
+    steps = SCRIPTS[SMALL.script].right
+    number = [step.pose for step in steps].index(pose) + 1  # it is reached where its step ends
+    right, _ = small_scene.truth(SMALL.duration_s * number / len(steps))
     _, pinch, grasp = pinch_and_grasp(right.keypoints_3d)
     if pinched is not None:
         assert (pinch > 0.9) == pinched and (pinch < 0.5) == (not pinched)
@@ -225,10 +228,12 @@ def test_mesh_without_a_closed_wrist_is_refused():
 
 def test_motion_of_both_sides_is_mirrored_in_the_elbows():
     rng = np.random.default_rng(0)
-    right, left = (draw_motion(rng, is_right=is_right) for is_right in (True, False))
+    right, left = (
+        draw_motion(rng, SCRIPTS['desk'].right, is_right=is_right) for is_right in (True, False)
+    )
     assert right.elbow[0] > 0 > left.elbow[0]
     for motion in (right, left):
-        rotation = hand_at(motion, 0.3).camera_from_hand
+        rotation = hand_at(motion, 1.5, duration_s=5.0).camera_from_hand
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
         assert np.linalg.det(rotation) == pytest.approx(1.0)
 

@@ -15,6 +15,8 @@ from launch_sources import (
     texts,
 )
 
+from hand_perception.config import PerceptionSettings
+
 EGOCENTRIC = ROOT / 'launch' / 'egocentric.launch.py'
 RVIZ_CONFIG = ROOT / 'config' / 'hands.rviz'
 OWN_NODES = {'perception', 'video_source'}
@@ -120,7 +122,9 @@ def test_every_remapped_topic_of_our_nodes_is_one_that_they_use():
 
 def test_every_topic_in_the_rviz_view_is_remapped_and_published():
     topics = {topic for topic in rviz_topics() if topic.startswith('/hands/')}
-    assert topics == {'/hands/image', '/hands/markers', '/hands/overlay'}
+    assert topics == {
+        '/hands/image', '/hands/markers', '/hands/htt/markers', '/hands/overlay',
+    }  # fmt: skip
     assert topics <= remapped_names(EGOCENTRIC)
     assert {topic.removeprefix('/hands/') for topic in topics} <= topics_named_in_nodes()
 
@@ -136,6 +140,19 @@ def test_robot_passes_every_argument_on_that_egocentric_takes():
     robot = declared_arguments(ROOT / 'launch' / 'robot.launch.py')
     assert declared_arguments(EGOCENTRIC) - robot == {'source'}  # which it sets to none
     assert robot <= declared_arguments(EGOCENTRIC)
+
+
+def test_choices_of_arguments_are_those_of_the_settings():
+    (table,) = [
+        ast.literal_eval(node.value)
+        for node in ast.parse(EGOCENTRIC.read_text(encoding='utf-8')).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith('ARGUMENTS')
+    ]
+    settings = {setting.name: setting for setting in PerceptionSettings.settings()}
+    assert {'action_source', 'htt_checkpoint', 'pose_source'} <= {name for name, *_ in table}
+    for name, choices, _ in table:
+        assert settings[name].kind is str  # given to the node as text
+        assert tuple(choices or ()) == settings[name].choices, name
 
 
 @each_launch_file

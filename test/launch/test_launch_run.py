@@ -95,6 +95,28 @@ def test_egocentric_launch_publishes_hands_of_the_built_in_clip(first_message, t
     assert text.count('process has finished cleanly') == 2, text
 
 
+def test_egocentric_launch_tells_actions_and_late_subscribers_their_labels(
+    first_message, tmp_path
+):
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    from hand_perception.msg import HandAction, LabelMap
+
+    log = tmp_path / 'launch.log'
+    command = [
+        'ros2', 'launch', 'hand_perception', 'egocentric.launch.py', 'action_source:=primitives',
+    ]  # fmt: skip
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    with running(command, log) as process:
+        action = first_message('/hands/action', HandAction, lambda m: not m.unknown, process)
+        labels = first_message(
+            '/hands/action_labels', LabelMap, lambda _: True, process, qos=latched
+        )
+    assert action is not None and labels is not None, log.read_text(encoding='utf-8')
+    assert action.label in labels.actions
+    assert (action.backend, action.label_map) == ('primitives', labels.name)
+
+
 @pytest.mark.parametrize('transport', ['raw', 'compressed'])
 def test_robot_launch_perceives_hands_on_the_topics_of_a_camera_driver(
     transport, first_message, tmp_path

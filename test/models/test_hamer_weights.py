@@ -16,10 +16,11 @@ import yaml
 
 from hand_perception.errors import WeightsError
 from hand_perception.models.hamer.checkpoint import read_checkpoint
-from hand_perception.models.hamer.export import file_sha256, write_export
+from hand_perception.models.hamer.export import write_export
 from hand_perception.models.hamer.files import find_files
 from hand_perception.models.hamer.network import HamerNetwork
 from hand_perception.models.hamer.weight_files import published_name
+from hand_perception.models.safetensors_file import file_sha256
 
 CKPTS = '/checkpoints'
 CROPS = torch.from_numpy(hamer_files.reference()['crops_rgb'])

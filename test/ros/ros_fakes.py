@@ -6,6 +6,7 @@ import threading
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 
+from hand_perception.actions import ActionResult, LabelMap
 from hand_perception.datatypes import (
     DepthSource,
     FrameResult,
@@ -18,6 +19,10 @@ from hand_perception.pipeline.shape import ShapeMemory
 
 #: A closed tetrahedron is mesh enough: 4 vertices, 4 faces seen counter-clockwise from outside.
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.uint32)
+
+LABELS = LabelMap(
+    name='fpha', actions=('pour_milk', 'open_milk', 'drink'), objects=('milk', 'cup')
+)
 
 
 def make_hand(*, is_right=True, track_id=1, seed=0, num_vertices=4):
@@ -52,6 +57,13 @@ def make_hand(*, is_right=True, track_id=1, seed=0, num_vertices=4):
     )
 
 
+class FakeHandModel:
+    """The hand model of the hands of a recogniser."""
+
+    name = 'default'
+    faces = FACES
+
+
 class FakeState:
     """Memory of a fake stream."""
 
@@ -70,13 +82,25 @@ class FakePipeline:
         frames: all that came.
         gate: a step waits while it is cleared.
         error: raised once by the next step when it is not None.
+        label_map: None for a pipeline without a recogniser.
+        told: what is said of the actions of every image; a function of the frame.
+        action_error: raised once by the next recognition when it is not None.
+        is_between_tokens: the next images are not looked at by HTT, whose hands are asked for.
     """
 
     backend_name = 'landmarks'
     hand_model_name = 'default'
     device_name = 'cpu'
+    recogniser_device = 'cpu, fake'
 
-    def __init__(self, hands=(), *, faces=FACES):
+    def __init__(self, hands=(), *, faces=FACES, recogniser='none', told=None):
+        self.recogniser_name = recogniser
+        self.label_map = None if recogniser == 'none' else LABELS
+        self.recogniser_hand_model = FakeHandModel() if recogniser == 'htt' else None
+        self.told = told or (lambda frame: ActionResult())
+        self.recognised = []
+        self.action_error = None
+        self.is_between_tokens = False
         self.hands = tuple(hands)
         self.faces_right = faces
         self.frames = []
@@ -104,8 +128,16 @@ class FakePipeline:
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,
             hands=self.hands,
+            is_between_tokens=self.is_between_tokens,
             stage_s=(('fake', 0.001),),
         )
+
+    def recognise(self, state, frame, result):
+        self.recognised.append(result)
+        if self.action_error is not None:
+            error, self.action_error = self.action_error, None
+            raise error
+        return self.told(frame)
 
 
 def image_message(stamp_ns, *, width=64, height=48, encoding='bgr8', frame_id='camera', seed=0):

@@ -52,9 +52,24 @@ def test_the_bag_holds_all_topics_with_messages_that_can_be_read(demo):
     processed = np.load(demo[1] / 'hands.npz')['frames_processed'][-1]
     for topic in ('pose', 'left/pose', 'right/pose', 'left/wrist', 'markers'):
         assert counts[f'/hands/{topic}'] == processed, topic
+    assert counts['/hands/action'] == 2 * processed  # one per side
+    assert counts['/hands/action_labels'] == 1
+    assert counts['/hands/htt/pose'] == 0
     assert counts['/hands/right/wrist'] == 0
     assert counts['/hands/image/compressed'] == NUM_IMAGES
     assert counts['/diagnostics'] >= 1
+
+
+def test_actions_of_both_sides_are_recorded_for_every_image(demo):
+    arrays = np.load(demo[1] / 'hands.npz')
+    stamps, sides = arrays['action_stamp_ns'], arrays['action_is_right']
+    for side in (0, 1):
+        np.testing.assert_array_equal(stamps[sides == side], arrays['pose_stamp_ns'])
+    right = arrays['action_unknown_reason'][sides == 1]
+    assert set(right) == {'no right hand is seen'}  # the photo shows a left one
+    is_unknown = arrays['action_unknown_reason'] != ''
+    np.testing.assert_array_equal(arrays['action_label'] == '', is_unknown)
+    assert (arrays['action_onset_ns'] <= stamps).all()
 
 
 def test_messages_of_the_bag_hold_the_hand(demo):

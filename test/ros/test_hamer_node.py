@@ -4,26 +4,18 @@ Its hands are meaningless; that they come, with right stamps, sizes and projecti
 """
 
 import math
-from itertools import islice
 
 import cv2
 import hamer_files
 import numpy as np
 import pytest
+from clip_node import FRAME_ID, ClipNode
 from ros_bench import values_of
-from ros_fakes import box_message, boxes_message, camera_info, set_stamp
-from sensor_msgs.msg import CameraInfo, Image
+from ros_fakes import box_message, boxes_message
 from std_srvs.srv import Trigger
 
-from hand_perception.msg import HandBoxArray, HandPoseArray
-from hand_perception.pipeline.stream import HandPipeline
-from hand_perception.ros.messages import hand_from_message, stamp_ns_of
-from hand_perception.ros.perception_node import PerceptionNode
-from hand_perception.synthetic.truth import load_clip_truth
-from hand_perception.video import open_source
-
-START_NS = 1_700_000_000_000_000_000
-FRAME_NS = 33_333_333
+from hand_perception.msg import HandBoxArray
+from hand_perception.ros.messages import hand_from_message
 
 
 @pytest.fixture(scope='module')
@@ -31,48 +23,19 @@ def hamer_dir(tmp_path_factory):
     return hamer_files.write_flat(tmp_path_factory.mktemp('hamer'), with_hand_file=True)
 
 
-class HamerNode:
-    """A node with HaMeR, the images of the built-in clip for it, and its answers."""
+class HamerNode(ClipNode):
+    """A node with HaMeR."""
 
     def __init__(self, bench, hamer_dir, **parameters):
-        defaults = {
-            'backend': 'hamer', 'hamer_dir': str(hamer_dir), 'device': 'cpu', 'precision': 'fp32',
-            'reliability': 'reliable', 'max_age_ms': 0.0, 'camera_info_timeout_s': 60.0,
-            'publish_vertices': True,
-        }  # fmt: skip
-        options = bench.node_options(**{**defaults, **parameters})
-        self.node = bench.add(PerceptionNode(HandPipeline.load, **options))
-        self.hands = bench.listen(HandPoseArray, 'pose')
-        self.diagnostics = bench.diagnostics()
-        self.images = bench.talk(Image, 'image')
-        self.camera = load_clip_truth().camera
-        infos = bench.talk(CameraInfo, 'camera_info')
-        camera = self.camera
-        info = camera_info(width=camera.width, height=camera.height, frame_id='head')
-        info.k = camera.K.ravel()
-        infos.publish(info)
-        bench.wait_until(lambda: self.node._cameras._latched, what='camera_info')
-
-    def show(self, number):
-        """Publish an image of the clip; return its stamp."""
-        image = next(islice(open_source('synthetic').frames(), number, None)).image_bgr
-        height, width = image.shape[:2]
-        message = Image(height=height, width=width, encoding='bgr8', step=3 * width)
-        set_stamp(message, START_NS + number * FRAME_NS)
-        message.header.frame_id = 'head'
-        message.data = image.tobytes()
-        self.images.publish(message)
-        return stamp_ns_of(message.header)
-
-    def answer(self, stamp_ns):
-        return self.hands.wait(lambda m: stamp_ns_of(m.header) == stamp_ns, what='the hands')
+        hamer = {'backend': 'hamer', 'hamer_dir': str(hamer_dir), 'precision': 'fp32'}
+        super().__init__(bench, publish_vertices=True, **{**hamer, **parameters})
 
 
 def test_hamer_reconstructs_the_hands_of_the_built_in_clip(bench, hamer_dir):
     node = HamerNode(bench, hamer_dir)
     for number in (0, 2, 4):
         message = node.answer(node.show(number))
-        assert message.header.frame_id == 'head'
+        assert message.header.frame_id == FRAME_ID
         assert [hand.handedness for hand in message.hands] == [1, 2]
         for hand in message.hands:
             assert hand.header == message.header

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from hand_perception.errors import WeightsError
+from hand_perception.models.checkpoint_records import InertRecord
+from hand_perception.models.container import read_container
 from hand_perception.models.hamer.checkpoint import read_checkpoint
-from hand_perception.models.hamer.checkpoint_records import InertRecord
-from hand_perception.models.hamer.container import read_container
 from hand_perception.models.hamer.files import find_files
 
 

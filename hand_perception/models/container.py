@@ -12,7 +12,7 @@ from typing import Final
 
 import torch
 
-from hand_perception.models.hamer.checkpoint_records import load_checkpoint_records
+from hand_perception.models.checkpoint_records import load_checkpoint_records
 
 _MAX_PICKLE_BYTES: Final = 64 << 20  # the published checkpoint has well under 1 MB
 _LOCAL_HEADER: Final = struct.Struct('<4s22xHH')
@@ -41,7 +41,9 @@ class _Container:
         self._entries = {info.filename: info for info in archive.infolist()}
         pickles = [name for name in self._entries if name.endswith('/data.pkl')]
         if len(pickles) != 1 or any('constants.pkl' in name for name in self._entries):
-            raise pickle.UnpicklingError('it is not a file of torch.save')
+            raise pickle.UnpicklingError(
+                'it is a zip file, but not a file of torch.save; unpack it if it is an archive'
+            )
         self._root = pickles[0].removesuffix('data.pkl')
         if self._entries[pickles[0]].file_size > _MAX_PICKLE_BYTES:
             raise pickle.UnpicklingError(f'its pickle has over {_MAX_PICKLE_BYTES >> 20} MB')

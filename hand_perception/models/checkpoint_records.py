@@ -26,6 +26,8 @@ _DTYPES: Final = {
 _INERT_PACKAGES: Final = frozenset(
     {'omegaconf', 'yacs', 'pytorch_lightning', 'lightning', 'lightning_fabric', 'hamer', 'numpy'}
 )
+#: Schedulers and optimizers, which HTT pickles whole; their modules change with torch's version.
+_INERT_MODULE: Final = 'torch.optim.'
 _INERT_NAMES: Final = frozenset(
     {
         *(('builtins', name) for name in ('dict', 'list', 'tuple', 'set', 'frozenset', 'int')),
@@ -169,6 +171,7 @@ _KNOWN: Final[dict[tuple[str, str], object]] = {
     ('collections', 'OrderedDict'): _Function(_ordered_dict),
     ('torch._utils', '_rebuild_tensor_v2'): _Function(_rebuild_tensor),
     ('torch._utils', '_rebuild_parameter'): _Function(_rebuild_parameter),
+    ('torch._utils', '_rebuild_parameter_with_state'): _Function(_rebuild_parameter),
     **{('torch', name): _StorageType(dtype) for name, dtype in _DTYPES.items()},
 }
 
@@ -186,7 +189,8 @@ class _Unpickler(pickle.Unpickler):
         known = _KNOWN.get((module, name))
         if known is not None:
             return known
-        if module.split('.')[0] in _INERT_PACKAGES or (module, name) in _INERT_NAMES:
+        is_inert = module.split('.')[0] in _INERT_PACKAGES or (module, name) in _INERT_NAMES
+        if is_inert or f'{module}.'.startswith(_INERT_MODULE):
             return type(name.rpartition('.')[2], (InertRecord,), {'__slots__': ()})
         raise pickle.UnpicklingError(f'it asks for {module}.{name}')
 
