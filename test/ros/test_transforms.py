@@ -4,13 +4,14 @@ import importlib.util
 import math
 import sys
 import types
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.node import Node
 from ros_fakes import make_hand, set_stamp
+from topic_fakes import FakeNode, Topics
 
 from hand_perception.geometry import rotation_from_axis_angle
 from hand_perception.msg import HandPose
@@ -49,43 +50,6 @@ def lost(*, is_right=True):
 def translation(transform):
     t = transform.transform.translation
     return np.array([t.x, t.y, t.z])
-
-
-class Log:
-    """A logger that keeps its lines."""
-
-    def __init__(self):
-        self.lines = []
-
-    def _add(self, text, **_):
-        self.lines.append(text)
-
-    info = warning = error = _add
-
-
-@dataclass
-class FakeNode:
-    """As much of a node as the frames need."""
-
-    namespace: str = '/hands'
-    log: Log = field(default_factory=Log)
-
-    def get_namespace(self):
-        return self.namespace
-
-    def get_logger(self):
-        return self.log
-
-
-class Topics:
-    """Makes publishers that keep what they are given."""
-
-    def __init__(self):
-        self.sent = {}
-
-    def __call__(self, kind, topic, profile):
-        self.sent[topic] = []
-        return types.SimpleNamespace(publish=self.sent[topic].append)
 
 
 @dataclass
