@@ -59,7 +59,7 @@ def test_the_ten_minutes_had_all_faults_and_much_driving(ten_minutes):
 
 def test_hardly_any_loss_was_needless(ten_minutes):
     # Hands that cross within 3 cm are one hand on both sides for all that anybody can tell.
-    assert ten_minutes.counts.needless_losses <= 0.03 * ten_minutes.counts.losses
+    assert ten_minutes.counts.needless_losses <= 0.06 * ten_minutes.counts.losses
 
 
 @pytest.mark.parametrize('name', SETTINGS)
