@@ -1,0 +1,70 @@
+"""Hands a little later than their image: where they will be if they go on as they do.
+
+Constant velocity and constant turn. A slow hand is not moved ahead at all: its measured velocity
+is mostly noise, and looking ahead would only make it tremble.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from hand_perception import geometry
+from hand_perception.datatypes import Camera, Hand
+from hand_perception.models.hand_model import HandModel
+from hand_perception.pipeline.smooth import Motion, SmoothingState, pose_hands
+
+#: Speed from which a hand is moved all the way ahead, m/s; below, less and less.
+FULL_SPEED_M_S: Final = 0.5
+#: The same for turns, rad/s.
+FULL_TURN_RAD_S: Final = 2.0
+
+
+def look_ahead(
+    model: HandModel,
+    state: SmoothingState,
+    camera: Camera,
+    hands: Sequence[Hand],
+    stamp_ns: int,
+    *,
+    longest_s: float,
+) -> tuple[int, tuple[Hand, ...]]:
+    """Move the hands of the last image on to a later time.
+
+    Args:
+        model: that the hands are made of.
+        state: of the smoother, after that image.
+        camera: of that image.
+        hands: of that image, as published.
+        stamp_ns: the later time.
+        longest_s: farthest that is looked ahead.
+
+    Returns:
+        The time that was reached, at most ``longest_s`` after the image, and the hands then,
+        marked as predicted. Hands that the smoother does not know are left out.
+    """
+    known = [hand for hand in hands if hand.track_id in state.motions]
+    if not known:
+        return stamp_ns, ()
+    image_ns = state.motions[known[0].track_id].stamp_ns
+    reached_ns = min(max(stamp_ns, image_ns), image_ns + round(longest_s * 1e9))
+    seconds = (reached_ns - image_ns) * 1e-9
+    motions = [_ahead(state.motions[hand.track_id], seconds) for hand in known]
+    moved = pose_hands(model, camera, known, motions)
+    return reached_ns, tuple(dataclasses.replace(hand, is_predicted=True) for hand in moved)
+
+
+def _ahead(motion: Motion, seconds: float) -> Motion:
+    velocity = motion.velocity * _faded(float(np.linalg.norm(motion.velocity)), FULL_SPEED_M_S)
+    turn = motion.turn * _faded(float(np.linalg.norm(motion.turn)), FULL_TURN_RAD_S)
+    rotations = motion.rotations.copy()
+    rotations[0] = rotations[0] @ geometry.rotation_from_axis_angle(turn * seconds)
+    return replace(motion, wrist=motion.wrist + velocity * seconds, rotations=rotations)
+
+
+def _faded(speed: float, full: float) -> float:
+    """Give 0 at rest to 1 from the full speed, without a step."""
+    share = min(speed / full, 1.0)
+    return share * share * (3 - 2 * share)
