@@ -140,13 +140,15 @@ def _set_up(
     """Keep the faces that can be seen and find their edge functions (Pineda 1988)."""
     corner_depth = depth[faces]
     with np.errstate(invalid='ignore'):  # points behind the camera may be NaN
-        usable = (corner_depth > near).all(1)
-    is_point = np.isfinite(points_px[:, 0]) & np.isfinite(points_px[:, 1])
-    usable &= is_point[faces].all(1)
-    index = np.flatnonzero(usable)
+        is_point = depth > near
+    is_point &= np.isfinite(points_px[:, 0]) & np.isfinite(points_px[:, 1])
+    # Corner by corner, here and below: NumPy is slow at reducing axes of length three.
+    index = np.flatnonzero(is_point[faces[:, 0]] & is_point[faces[:, 1]] & is_point[faces[:, 2]])
     corners = np.asarray(points_px, np.float64)[faces[index]]  # (T, 3, 2)
     edge, double_area = _edge_functions(corners)
-    low, high = corners.min(1), corners.max(1)
+    first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
+    low = np.minimum(np.minimum(first, second), third)
+    high = np.maximum(np.maximum(first, second), third)
     first_row = np.maximum(np.ceil(low[:, 1]), 0)
     last_row = np.minimum(np.floor(high[:, 1]), height - 1)
     keep = (np.abs(double_area) > _MIN_DOUBLE_AREA) & (first_row <= last_row)

@@ -17,8 +17,8 @@ from hand_perception.datatypes import Camera, DoubleArray, FloatArray
 from hand_perception.errors import ConfigError
 from hand_perception.synthetic.textures import noise_2d
 
-#: Neighbours farther apart than this share of their distance lie on different surfaces.
-_EDGE_RATIO: Final = 0.04
+#: A pixel that is this share of its distance off the plane through its neighbours is at an edge.
+_EDGE_RATIO: Final = 0.03
 #: Millimetres of a 16-bit depth image: 0 says unknown, this is the last one.
 _MAX_MILLIMETRES: Final = 65535
 
@@ -86,7 +86,7 @@ def sense_depth(
     endless = np.float32(1e3)
     true = np.where(np.isfinite(depth_m), depth_m, endless)
     near, far = _neighbourhood(true)
-    is_edge = far - near > _EDGE_RATIO * near
+    is_edge = _is_edge(true)
     told = true + _noise(true, sensor, rng)
     chance = rng.random(true.shape, np.float32)
     is_flying = is_edge & (chance < sensor.flying_share)
@@ -113,6 +113,17 @@ def _neighbourhood(depth: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Give the nearest and the farthest of 3 x 3 pixels around each one."""
     square = np.ones((3, 3), np.uint8)
     return cv2.erode(depth, square), cv2.dilate(depth, square)
+
+
+def _is_edge(depth: FloatArray) -> NDArray[np.bool_]:
+    """Find (H, W) where one surface ends and another one shows, or a surface folds sharply."""
+    inverse = 1 / depth  # runs linearly over the image of a plane, however it is turned
+    bend = np.zeros_like(depth)
+    bend[:, 1:-1] = np.abs(inverse[:, 2:] + inverse[:, :-2] - 2 * inverse[:, 1:-1])
+    down = np.abs(inverse[2:] + inverse[:-2] - 2 * inverse[1:-1])
+    bend[1:-1] = np.maximum(bend[1:-1], down)
+    is_edge: NDArray[np.bool_] = bend * depth > _EDGE_RATIO
+    return is_edge
 
 
 def _noise(depth: FloatArray, sensor: DepthSensor, rng: np.random.Generator) -> FloatArray:
