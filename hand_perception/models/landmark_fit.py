@@ -50,9 +50,11 @@ _MIN_DEPTH_M, _MAX_DEPTH_M = 0.05, 20.0
 #: Smallest size of a hand, normalised image units: 1/1000 of the distance.
 _MIN_SIZE: Final = 1e-3
 #: A palm may turn so far, and so fast, before its pose is doubted: radians, radians per second.
-_TURN, _TURN_SPEED = float(np.radians(6)), float(np.radians(180))
+_TURN, _TURN_SPEED = float(np.radians(10)), float(np.radians(300))
+#: Two fits whose palms differ by less are the same way to see the hand: it did turn.
+_SAME: Final = float(np.radians(12))
 #: A side that proved wrong is left in steps like these: faster, no hand turns.
-_LEAVE, _LEAVE_SPEED = float(np.radians(10)), float(np.radians(450))
+_LEAVE, _LEAVE_SPEED = float(np.radians(8)), float(np.radians(450))
 #: A fit near the pose before is taken when it costs at most this many times as much as the free
 #: one. Of rendered fists the right side costs up to 1.8 times as much as the wrong one, and of
 #: hands whose side is clear the wrong one 1.9 to 3.8 times as much as the right one.
@@ -60,7 +62,7 @@ _TRUST: Final = 2.0
 #: Cost of a turn in the second fit, per squared radian.
 _PULL: Final = 5.0
 #: The same where the orientation is all but given.
-_HOLD: Final = 100.0
+_HOLD: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,27 +159,29 @@ class LandmarkFitter:
     def _keep_side(self, pose: Pose, target: Target, hand: int, before: PoseBefore) -> int:
         """Replace one hand's pose by one nearer to the pose before, if it fits nearly as well.
 
+        What is left of the turn is made as fast as hands turn, not faster.
+
         Returns:
             The steps that took; 0 where the pose is not in doubt.
         """
         rotation = before.rotations[:1]
-        found = pose.frames[hand : hand + 1, 0, 0].copy()
-        turn = geometry.axis_angle_from_rotation(found @ rotation.swapaxes(-1, -2))
-        angle = float(np.linalg.norm(turn))
-        if angle <= _TURN + _TURN_SPEED * before.elapsed_s:
+        row = slice(hand, hand + 1)
+        found = pose.frames[row, 0, 0].copy()
+        if _angle(_turn(rotation, found)) <= _TURN + _TURN_SPEED * before.elapsed_s:
             return 0
         own = target.row(hand)
         frames = frames_from_rotations(before.rotations[None])
         other, num_steps = self._solve_near(frames, own, rotation, _PULL)
-        if other.cost[0] <= _TRUST * pose.cost[hand]:
+        is_another = _angle(_turn(found, other.frames[:, 0, 0])) > _SAME
+        if is_another and other.cost[0] <= _TRUST * pose.cost[hand]:
             pose.set_row(hand, other)
-            return num_steps
+        turn = _turn(rotation, pose.frames[row, 0, 0])
         may_leave = _LEAVE + _LEAVE_SPEED * before.elapsed_s
-        if angle > may_leave:
-            midway = geometry.rotation_from_axis_angle(turn * (may_leave / angle)) @ rotation
-            frames = (midway @ found.swapaxes(-1, -2)) @ pose.frames[hand : hand + 1]
-            other, more_steps = self._solve_near(frames, own, midway, _HOLD)
-            pose.set_row(hand, other)
+        if _angle(turn) > may_leave:
+            goal = geometry.rotation_from_axis_angle(turn * (may_leave / _angle(turn))) @ rotation
+            frames = (goal @ pose.frames[row, 0, 0].swapaxes(-1, -2)) @ pose.frames[row]
+            midway, more_steps = self._solve_near(frames, own, goal, _HOLD)
+            pose.set_row(hand, midway)
             num_steps += more_steps
         return num_steps
 
@@ -245,6 +249,16 @@ def target_of(points: DoubleArray, seen: DoubleArray) -> Target:
         directions=bones / np.maximum(length, 1e-9),
         size=np.maximum(np.ptp(points, axis=1).max(1), _MIN_SIZE),
     )
+
+
+def _turn(before: DoubleArray, after: DoubleArray) -> DoubleArray:
+    """Give the (1, 3) rotation vector from one (1, 3, 3) rotation to another, camera axes."""
+    return geometry.axis_angle_from_rotation(after @ before.swapaxes(-1, -2))
+
+
+def _angle(turn: DoubleArray) -> float:
+    """Give the angle of a (1, 3) rotation vector, radians."""
+    return float(np.linalg.norm(turn))
 
 
 def turn_to_view(world: DoubleArray, centre: DoubleArray) -> DoubleArray:
