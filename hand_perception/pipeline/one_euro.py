@@ -1,8 +1,8 @@
 """The One-Euro filter for places in space and for rotations.
 
 Casiez, Roussel and Vogel, "1 Euro Filter" (CHI 2012): a first-order low-pass whose cutoff
-frequency grows with the speed, so that it is steady at rest and hardly lags in motion. Rotations are
-filtered on the manifold: steps along the shortest turn, never matrix elements.
+frequency grows with the speed, so that it is steady at rest and hardly lags in motion. Rotations
+are filtered on the manifold: steps along the shortest turn, never matrix elements.
 """
 
 from dataclasses import dataclass
