@@ -1,5 +1,6 @@
 """The node ``teleop`` with real topics: who moves an arm, who does not, and what is said of it."""
 
+import importlib.util
 import math
 import sys
 
@@ -30,6 +31,10 @@ from hand_perception.ros.teleop_node import TeleopNode
 from hand_perception.teleop.observation import FINGER_JOINTS
 from hand_perception.teleop.retarget import RobotHand
 
+needs_tf = pytest.mark.skipif(
+    importlib.util.find_spec('tf2_ros') is None,
+    reason='needs the packages tf2_msgs and tf2_ros, which are not among the wheels',
+)
 NAMES = {'backend': 'landmarks', 'hand_model': 'default', 'with_vertices': False}
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 HANDS_PERIOD_S = 0.01
@@ -431,7 +436,26 @@ def test_a_pose_of_the_arm_that_cannot_be_is_told_and_not_used(bench, make, word
     bench.node.destroy_timer(timer)
 
 
-# Frames through TF, with a fake of it.
+def test_of_two_programs_that_tell_where_the_arm_is_none_is_believed(bench):
+    Operator(bench)
+    robot = Robot(bench, arm_feedback=True)
+    arms = [bench.talk(PoseStamped, 'teleop/right/arm_pose') for _ in range(2)]
+    clock = bench.node.get_clock()
+
+    def tell():
+        for number, arm in enumerate(arms):
+            arm.publish(arm_pose(clock.now().to_msg(), x=0.4 + 0.1 * number))
+
+    timer = bench.node.create_timer(0.01, tell)
+    robot.status(
+        lambda s, v: '2 publishers; none is believed' in s.message and v['hand usable'] == 'True',
+        what='the complaint',
+    )
+    assert 'the pose of the arm does not come' in robot.engage().message
+    bench.node.destroy_timer(timer)
+
+
+# Frames through TF, with a fake of it, and with the real one where it is installed.
 
 
 class FakeTf:
@@ -495,6 +519,32 @@ def test_an_old_transform_does_not_tell_where_the_arm_is(bench):
     assert 'the pose of the arm does not come' in robot.engage().message
 
 
+@needs_tf
+def test_the_real_tf_tells_where_the_arm_is(bench):
+    from tf2_msgs.msg import TFMessage
+
+    Operator(bench)
+    robot = Robot(bench, arm_feedback=True, right_tool_frame='tool0')
+    publisher = bench.talk(TFMessage, '/tf', qos=100)
+    clock = bench.node.get_clock()
+
+    def tell():
+        made = TransformStamped(child_frame_id='tool0')
+        made.header = make_header(clock.now().nanoseconds, 'base_link')
+        made.transform.translation.x, made.transform.translation.z = 0.6, 0.2
+        publisher.publish(TFMessage(transforms=[made]))
+
+    timer = bench.node.create_timer(0.01, tell)
+    robot.engage_surely()
+    (first,) = robot.targets['right'].wait_count(1)
+    at = first.pose.position
+    np.testing.assert_allclose([at.x, at.z], [0.6, 0.2], atol=3e-3)  # one step, as above
+    told = len(robot.states.messages)
+    bench.node.destroy_timer(timer)
+    holding = robot.wait_state(TeleopSide.HOLDING, after=told)
+    assert holding.reason == 'the pose of the arm does not come'
+
+
 # Robot hands.
 
 
@@ -521,6 +571,22 @@ def test_joints_of_a_robot_hand_are_published_under_its_names(bench):
     (message,) = joints.wait_count(1)
     assert message.name == ['j0', 'j1']
     np.testing.assert_allclose(message.position, make_hand().flexion[3:5], rtol=1e-6)
+
+
+def test_a_robot_hand_starts_from_the_joints_that_it_has(bench):
+    Operator(bench)
+    robot = Robot(
+        bench, load_hands=lambda _: {'right': RobotHand(FakeRetargeter(), max_speed=0.5)}
+    )
+    places = bench.talk(JointState, 'joint_states')
+    joints = bench.listen(JointState, 'teleop/right/hand_joints')
+    places.publish(JointState(name=['j1', 'other', 'j0'], position=[-1.0, 9.0, -2.0]))
+    hand = robot.node._teleop._sides['right'].drive.robot_hand
+    bench.wait_until(lambda: hand._places == (-2.0, -1.0), what='the places of the joints')
+    robot.engage_surely()
+    (message,) = joints.wait_count(1)
+    # At 0.5 rad/s the joints are still near where they were; a machine may stall for a second.
+    np.testing.assert_allclose(message.position, [-2.0, -1.0], atol=0.5)
 
 
 def test_a_missing_robot_hand_ends_the_start_with_what_is_missing(bench):
