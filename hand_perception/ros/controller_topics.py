@@ -12,8 +12,9 @@ from hand_perception.ros.qos import RESULTS
 from hand_perception.ros.target_frame import TargetWrists, TfBuffer, listen_to_tf
 from hand_perception.ros.transforms import HandFrames, PublisherMaker
 
-#: Gives the hands of the last image as they should be at a stamp; none where that is not known.
-Predictor = Callable[[int], Sequence[Hand]]
+#: Looks ahead of the last image to a stamp: gives the stamp that it dares to reach, and the hands
+#: then (``pipeline.predict_ahead.look_ahead``).
+Predictor = Callable[[int], tuple[int, Sequence[Hand]]]
 
 
 class PoseArrayTopic:
@@ -134,10 +135,8 @@ class ControllerTopics:
         if predict is not None and self._predicted.is_wanted:
             now_ns = self._clock.now().nanoseconds
             # A clock behind the camera's cannot say how far ahead "now" is.
-            stamp_ns = max(now_ns, result.stamp_ns)
-            self._predicted.publish(
-                result, predict(stamp_ns), stamp_ns=stamp_ns, now_ns=now_ns, counts=counts
-            )
+            stamp_ns, hands = predict(max(now_ns, result.stamp_ns))
+            self._predicted.publish(result, hands, stamp_ns=stamp_ns, now_ns=now_ns, counts=counts)
 
     @property
     def problem(self) -> str:

@@ -73,7 +73,7 @@ def test_predicted_hands_are_stamped_now_and_tell_how_far_that_is_ahead():
 
     def predict(stamp_ns):
         asked.append(stamp_ns)
-        return [dataclasses.replace(make_hand(), is_predicted=True)]
+        return stamp_ns, [dataclasses.replace(make_hand(), is_predicted=True)]
 
     publish(topics, result_of(make_hand()), predict=predict)
     (message,) = sent['pose_predicted']
@@ -86,9 +86,19 @@ def test_predicted_hands_are_stamped_now_and_tell_how_far_that_is_ahead():
     assert hand.age + hand.horizon == pytest.approx((NOW_NS - STAMP_NS) * 1e-9, abs=1e-6)
 
 
+def test_hands_that_are_not_predicted_as_far_as_now_tell_the_rest_as_their_age():
+    topics, sent = make_topics()
+    reached_ns = STAMP_NS + 25_000_000
+    publish(topics, result_of(make_hand()), predict=lambda _: (reached_ns, [make_hand()]))
+    (message,) = sent['pose_predicted']
+    assert stamp_ns_of(message.header) == reached_ns
+    assert message.hands[0].horizon == pytest.approx(0.025, abs=1e-6)
+    assert message.hands[0].age == pytest.approx(0.015, abs=1e-6)
+
+
 def test_nothing_is_predicted_into_the_past_of_an_image():
     topics, sent = make_topics(now_ns=STAMP_NS - 10_000_000)
-    publish(topics, result_of(make_hand()), predict=lambda _: [make_hand()])
+    publish(topics, result_of(make_hand()), predict=lambda ns: (ns, [make_hand()]))
     assert sent['pose_predicted'][0].hands[0].horizon == 0.0
 
 
@@ -104,7 +114,7 @@ def test_nothing_is_made_for_nobody():
 
 def test_an_image_without_hands_says_so_on_the_further_topics_too():
     topics, sent = make_topics()
-    publish(topics, result_of(), raw_hands=[], predict=lambda _: [])
+    publish(topics, result_of(), raw_hands=[], predict=lambda ns: (ns, []))
     assert len(sent['pose_raw'][0].hands) == len(sent['pose_predicted'][0].hands) == 0
     assert sent['left/wrist_in_target'] == sent['right/wrist_in_target'] == []
 
