@@ -31,7 +31,8 @@ class HandObservation:
         track_id: stable while the hand is followed.
         confidence: 0-1.
         handedness_score: 0-1.
-        age_s: seconds from the stamp to publication, by the clock of the publisher.
+        age_s: age of the image at publication, seconds, by the clock of the publisher; of a hand that
+            was extrapolated more than from its stamp.
         position: of the wrist, metres, in ``frame_id``.
         quaternion: of the wrist frame in ``frame_id``, x y z w.
         flexion: 15 radians, see ``FINGER_JOINTS``.
@@ -122,7 +123,7 @@ def observation_from_message(
         track_id=int(message.track_id),
         confidence=float(message.confidence),
         handedness_score=float(message.handedness_score),
-        age_s=float(message.age),
+        age_s=float(message.age) + float(message.horizon),
         position=(point.x, point.y, point.z),
         quaternion=(turn.x, turn.y, turn.z, turn.w),
         flexion=tuple(map(float, message.flexion)),

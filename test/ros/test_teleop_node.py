@@ -292,6 +292,23 @@ def test_a_hand_that_stops_coming_stops_the_targets(bench):
     assert holding.reason == 'the newest hand is too old'
 
 
+def test_extrapolating_makes_an_old_hand_no_younger(bench):
+    operator = Operator(bench)
+    robot = Robot(bench, accept_predicted=True, max_age_s=0.4)
+    robot.engage_surely()
+    told = len(robot.states.messages)
+    measured = operator.message
+
+    def extrapolated(stamp_ns):
+        message = measured(stamp_ns)
+        message.predicted, message.horizon = True, 0.5
+        return message
+
+    operator.message = extrapolated  # stamped now, from an image that is half a second old
+    holding = robot.wait_state(TeleopSide.HOLDING, after=told)
+    assert holding.reason == 'the newest hand is too old'
+
+
 def test_two_publishers_of_a_hand_stop_the_arm_until_one_is_left(bench):
     operator = Operator(bench)
     robot = Robot(bench)
