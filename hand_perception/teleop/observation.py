@@ -31,8 +31,8 @@ class HandObservation:
         track_id: stable while the hand is followed.
         confidence: 0-1.
         handedness_score: 0-1.
-        age_s: age of the image at publication, seconds, by the clock of the publisher; of a hand that
-            was extrapolated more than from its stamp.
+        age_s: age of the image at publication, seconds, by the clock of the publisher; for an
+            extrapolated hand that is more than since its stamp.
         position: of the wrist, metres, in ``frame_id``.
         quaternion: of the wrist frame in ``frame_id``, x y z w.
         flexion: 15 radians, see ``FINGER_JOINTS``.
