@@ -282,6 +282,7 @@ class FrameResult:
         stamp_ns: stamp of the image.
         frame_id: camera optical frame of the image.
         hands: tracked hands, left before right.
+        raw_hands: the same before smoothing; None where nothing was smoothed.
         reset_reason: why the stream was reset before this image; empty when it was not.
         num_detections: how many palm searches ran on this image.
         is_between_tokens: the hands are those of a recogniser that did not look at this image.
@@ -291,6 +292,7 @@ class FrameResult:
     stamp_ns: int
     frame_id: str
     hands: tuple[Hand, ...]
+    raw_hands: tuple[Hand, ...] | None = None
     reset_reason: str = ''
     num_detections: int = 0
     is_between_tokens: bool = False

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from hand_perception.actions import ActionResult, LabelMap
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Camera, Frame, FrameResult, Hand, Region
-from hand_perception.errors import ConfigError
 from hand_perception.models.hand_model import HandModel
 from hand_perception.models.landmarks.backend import LandmarkBackend
 from hand_perception.pipeline.backends import (
@@ -18,16 +17,16 @@ from hand_perception.pipeline.backends import (
     load_reconstructor,
 )
 from hand_perception.pipeline.detect import Observations, observe_hands
-from hand_perception.pipeline.given_boxes import tracks_from_boxes
+from hand_perception.pipeline.follow import follow_boxes, follow_hands
+from hand_perception.pipeline.outliers import OutlierGate
+from hand_perception.pipeline.predict_ahead import look_ahead
 from hand_perception.pipeline.recogniser import Recogniser
+from hand_perception.pipeline.smooth import HandSmoother
 from hand_perception.pipeline.stream_state import Stopwatch, StreamState
 from hand_perception.pipeline.track import (
-    Track,
-    continue_track,
-    give_sides,
     move_ahead,
-    start_track,
     take_keypoints,
+    with_ids,
 )
 
 #: HaMeR's hands below this confidence are looked at by the landmark network in the next image.
@@ -49,6 +48,8 @@ class HandPipeline:
         self._backend = backend
         self._reconstructor = reconstructor
         self._recogniser = recogniser
+        self._gate = OutlierGate()
+        self._smoother = HandSmoother(reconstructor.model, settings)
 
     @classmethod
     def load(cls, settings: PipelineSettings) -> 'HandPipeline':
@@ -128,6 +129,7 @@ class HandPipeline:
     def replace_settings(self, settings: PipelineSettings) -> None:
         """Take over live settings between two images."""
         self._reconstructor = self._reconstructor.with_settings(settings)
+        self._smoother = self._smoother.with_settings(settings)
         if self._recogniser is not None:
             self._recogniser = self._recogniser.with_settings(settings)
         self.settings = settings
@@ -147,35 +149,43 @@ class HandPipeline:
         reset_reason = self._start_frame(state, frame)
         num_searches = 0
         if frame.boxes is not None:
-            state.tracks = self._take_boxes(state, frame)
+            state.tracks = follow_boxes(state, frame, self._reconstructor)
         elif self._may_move_ahead(state, frame):
             state.tracks = tuple(move_ahead(track, frame.stamp_ns) for track in state.tracks)
         else:
             observations = self._look(state, frame)
             num_searches = int(observations.searched) + int(observations.searched_tiles)
             watch.lap('detect')
-            state.tracks = self._update_tracks(state, frame, observations)
+            state.tracks = follow_hands(
+                state, frame, observations, self._reconstructor, self.settings
+            )
         watch.lap('track')
-        hands = self._reconstructor(frame, state.tracks, state.shapes)
+        seen = [track for track in state.tracks if not track.is_hidden]
+        hands = self._reconstructor(frame, seen, state.shapes)
         if self._reconstructor.takes_boxes:
             self._follow_reconstruction(state, frame, hands)
         watch.lap('reconstruct')
+        raw_hands = self._gate_jumps(state, frame, hands)
+        hands = self._smooth(state, frame, raw_hands)
+        watch.lap('smooth')
         result = FrameResult(
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,
             hands=hands,
+            raw_hands=raw_hands,
             reset_reason=reset_reason,
             num_detections=num_searches,
             stage_s=tuple(watch.stages),
         )
         state.told = None
         if self.settings.pose_source == 'htt':
-            state.told = told = self._recognise(state, frame, hands)
+            state.told = told = self._recognise(state, frame, raw_hands)
             stamp_ns = told.hands_stamp_ns
             result = replace(
                 result,
                 stamp_ns=frame.stamp_ns if stamp_ns is None else stamp_ns,
                 hands=told.hands or (),
+                raw_hands=None,
                 is_between_tokens=told.hands is None,
             )
         return result
@@ -190,7 +200,30 @@ class HandPipeline:
         """
         if state.told is not None:
             return state.told
-        return self._recognise(state, frame, result.hands)
+        # Smoothing would only make what hands do be seen later.
+        hands = result.hands if result.raw_hands is None else result.raw_hands
+        return self._recognise(state, frame, hands)
+
+    def look_ahead(
+        self, state: StreamState, result: FrameResult, stamp_ns: int
+    ) -> tuple[int, tuple[Hand, ...]]:
+        """Move the hands of the last image on to a later time.
+
+        Args:
+            state: memory of the stream, after :meth:`step`.
+            result: what that returned.
+            stamp_ns: the later time.
+
+        Returns:
+            The time that was reached, at most ``predict_horizon_s`` after the image, and the
+            hands then, marked as predicted. No hands where nobody knows how they move.
+        """
+        if state.camera is None:
+            return stamp_ns, ()
+        return look_ahead(
+            self._reconstructor.model, state.motion, state.camera, result.hands, stamp_ns,
+            longest_s=self.settings.predict_horizon_s,
+        )  # fmt: skip
 
     def _recognise(self, state: StreamState, frame: Frame, hands: Sequence[Hand]) -> ActionResult:
         if self._recogniser is None:
@@ -228,22 +261,6 @@ class HandPipeline:
             since_tiles_s=(frame.stamp_ns - state.last_tiles_ns) * 1e-9,
         )
 
-    def _take_boxes(self, state: StreamState, frame: Frame) -> tuple[Track, ...]:
-        if not self._reconstructor.takes_boxes:
-            raise ConfigError(
-                f'back end {self.backend_name!r} finds hands itself and takes no boxes; set '
-                "backend to 'hamer' or leave the boxes out"
-            )
-        tracks = tracks_from_boxes(
-            frame.boxes or (),
-            state.tracks,
-            stamp_ns=frame.stamp_ns,
-            next_track_id=state.next_track_id,
-        )
-        newest = max((track.track_id for track in tracks), default=0)
-        state.next_track_id = max(state.next_track_id, newest + 1)
-        return tuple(tracks)
-
     def _may_move_ahead(self, state: StreamState, frame: Frame) -> bool:
         """Whether all hands are followed well enough by HaMeR's own keypoints in this image."""
         if not self._reconstructor.takes_boxes or state.is_doubtful:
@@ -262,7 +279,7 @@ class HandPipeline:
     ) -> None:
         """Let tracks be where HaMeR saw their hands, unless landmarks are looked at anyway."""
         by_track = {hand.track_id: hand for hand in hands}
-        state.is_doubtful = len(hands) < len(state.tracks) or any(
+        state.is_doubtful = len(hands) < len(state.tracks) or any(  # a hidden hand is doubtful
             hand.confidence < _DOUBT for hand in hands
         )
         if frame.boxes is not None or self.settings.landmark_interval_s > 0:
@@ -273,29 +290,30 @@ class HandPipeline:
                 for track in state.tracks
             )
 
-    def _update_tracks(
-        self, state: StreamState, frame: Frame, observations: Observations
-    ) -> tuple[Track, ...]:
-        if observations.searched:
-            state.last_search_ns = frame.stamp_ns
-        if observations.searched_tiles:
-            state.last_tiles_ns = frame.stamp_ns
-        unsure = [hand for track, hand in observations.followed if not track.is_side_sure]
-        unsure += observations.found
-        evidence = self._reconstructor.side_evidence(frame.camera, unsure)
-        odds = {id(hand): value for hand, value in zip(unsure, evidence, strict=True)}
-        tracks = [
-            continue_track(track, hand, frame.stamp_ns, side_evidence=odds.get(id(hand), 0.0))
-            for track, hand in observations.followed
-        ]
-        for hand in observations.found:
-            tracks.append(
-                start_track(
-                    state.next_track_id, hand, frame.stamp_ns, side_evidence=odds[id(hand)]
-                )
-            )
-            state.next_track_id += 1
-        return tuple(give_sides(tracks, one_hand_per_side=self.settings.one_hand_per_side))
+    def _smooth(
+        self, state: StreamState, frame: Frame, hands: tuple[Hand, ...]
+    ) -> tuple[Hand, ...]:
+        state.camera = frame.camera
+        settings = self.settings
+        is_wanted = settings.smoothing != 'none' or settings.predict_horizon_s > 0
+        if not is_wanted or settings.official_camera:  # which is compared number by number
+            return hands
+        return self._smoother.step(state.motion, frame.camera, hands, frame.stamp_ns)
+
+    def _gate_jumps(
+        self, state: StreamState, frame: Frame, hands: tuple[Hand, ...]
+    ) -> tuple[Hand, ...]:
+        """Withhold hands that jumped; those of given boxes and official cameras may."""
+        settings = self.settings
+        if not settings.jump_gate or frame.boxes is not None or settings.official_camera:
+            return hands
+        gated = self._gate.step(
+            state.gate, hands, frame.stamp_ns, next_track_id=state.next_track_id
+        )
+        state.next_track_id = gated.next_track_id
+        if gated.renamed:
+            state.tracks = with_ids(state.tracks, dict(gated.renamed))
+        return gated.hands
 
     def _warm_up(self) -> None:
         """Run every network once, so that the first image is not the slow one."""

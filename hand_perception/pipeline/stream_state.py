@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hand_perception.actions import ActionResult
+from hand_perception.datatypes import Camera
+from hand_perception.pipeline.outliers import GateState
 from hand_perception.pipeline.shape import ShapeMemory
+from hand_perception.pipeline.smooth import SmoothingState
 from hand_perception.pipeline.track import Track
 
 _LONG_AGO_NS: Final = -(10**18)
@@ -28,6 +31,9 @@ class StreamState:
     last_look_ns: int = _LONG_AGO_NS
     is_doubtful: bool = False
     shapes: ShapeMemory = field(default_factory=ShapeMemory)
+    gate: GateState = field(default_factory=GateState)
+    motion: SmoothingState = field(default_factory=SmoothingState)
+    camera: Camera | None = None
     recognised: Any = None
     told: ActionResult | None = None
 

@@ -2,7 +2,7 @@
 
 import pytest
 from stream_fakes import ScriptedBackend, frame, landmarks
-from test_stream import TrackReporter
+from test_stream import AS_THEY_COME, TrackReporter
 
 from hand_perception.actions import ActionResult, LabelMap
 from hand_perception.config import PipelineSettings
@@ -41,7 +41,9 @@ class CountingRecogniser:
 
 def make_pipeline(recogniser, **settings):
     backend = ScriptedBackend([landmarks((450, 240))])
-    return HandPipeline(PipelineSettings(**settings), backend, TrackReporter(), recogniser)
+    return HandPipeline(
+        PipelineSettings(**AS_THEY_COME, **settings), backend, TrackReporter(), recogniser
+    )
 
 
 def step_both(pipeline, state, stamp_s):
