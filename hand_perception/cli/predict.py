@@ -5,19 +5,22 @@ import contextlib
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hand_perception.actions import ActionEstimate
+from hand_perception.actions import ActionResult
 from hand_perception.boxes import check_boxes, read_boxes
 from hand_perception.cli import predict_htt
 from hand_perception.config import PipelineSettings
-from hand_perception.datatypes import Box, Camera, Frame, FrameResult, ImageArray
+from hand_perception.datatypes import Box, Camera, Frame, FrameResult, Hand, ImageArray
 from hand_perception.errors import ConfigError, SourceError
+from hand_perception.pipeline.action_overlay import ShownActions
 from hand_perception.pipeline.overlay import draw_overlay
 from hand_perception.pipeline.stream import HandPipeline
 from hand_perception.predictions import check_writable, open_predictions
@@ -117,6 +120,11 @@ def run(options: argparse.Namespace) -> int:
     settings = PipelineSettings(
         **{s.name: getattr(options, s.name) for s in PipelineSettings.settings()}
     )
+    if settings.pose_source == 'htt' and settings.htt_lookahead:
+        raise ConfigError(
+            'predict writes the hands of each image with that image, but htt_lookahead tells them '
+            'later; leave --htt-lookahead out, or use --backend htt, which puts them in order'
+        )
     given = None if options.boxes is None else GivenBoxes(read_boxes(options.boxes))
     sources = [open_source(name) for name in options.inputs]
     if options.out is not None:
@@ -141,14 +149,16 @@ def run(options: argparse.Namespace) -> int:
         for source in sources:
             overlays = _Overlays(options.overlay, source, written)
             with contextlib.closing(source), overlays:
-                for image, result, actions in _predict(pipeline, source, options, given, counts):
+                shown = _Shown()
+                for image, result, said in _predict(pipeline, source, options, given, counts):
                     bar.update()
                     frame_name = _frame_name(source, image.item)
                     if predictions is not None:
-                        predictions.add(frame_name, image.frame, result, actions)
+                        predictions.add(frame_name, image.frame, result, said.actions)
                     if options.overlay is not None:
-                        drawn = draw_overlay(image.frame, result, pipeline.faces_right)
-                        overlays.write(image.item, drawn)
+                        overlays.write(
+                            image.item, shown.draw(image.frame, result, said, pipeline.faces_right)
+                        )
     if given is not None and (text := given.unused_text()):
         print(f'hand_perception predict: {options.boxes}: {text}', file=sys.stderr)
     print(
@@ -199,6 +209,29 @@ class GivenBoxes:
         return f'{len(self._unused)} names match no image ({shown}); names are those of --out'
 
 
+class _Shown:
+    """What is drawn over the images of one source: it stays over those that HTT leaves out."""
+
+    def __init__(self) -> None:
+        self._hands: tuple[Hand, ...] = ()
+        self._actions = ShownActions()
+
+    def draw(
+        self,
+        frame: Frame,
+        result: FrameResult,
+        said: ActionResult,
+        faces_right: NDArray[np.uint32],
+    ) -> ImageArray:
+        """Draw the hands of an image, and what they do."""
+        is_new = bool(result.reset_reason)
+        if is_new or not result.is_between_tokens:
+            self._hands = result.hands
+        actions = self._actions.step(said, frame.stamp_ns, is_new_stream=is_new)
+        shown = replace(result, hands=self._hands)
+        return draw_overlay(frame, shown, faces_right, actions=actions)
+
+
 @dataclass(frozen=True, slots=True)
 class _Image:
     item: VideoFrame
@@ -211,7 +244,7 @@ def _predict(
     options: argparse.Namespace,
     given: GivenBoxes | None,
     counts: _Counts,
-) -> Iterator[tuple[_Image, FrameResult, tuple[ActionEstimate, ...]]]:
+) -> Iterator[tuple[_Image, FrameResult, ActionResult]]:
     """Run the pipeline over one source; one that breaks off is told, the next follows."""
     is_stream = isinstance(source, VideoFile) or options.sequence
     state = pipeline.new_stream()
@@ -227,11 +260,11 @@ def _predict(
             boxes=None if given is None else given.of(_frame_name(source, item), item.image_bgr),
         )
         result = pipeline.step(state, frame)
-        actions = pipeline.recognise(state, frame, result).actions if is_stream else ()
+        said = pipeline.recognise(state, frame, result) if is_stream else ActionResult()
         counts.images += 1
         counts.images_with_hands += bool(result.hands)
         counts.hands += len(result.hands)
-        yield _Image(item, frame), result, actions
+        yield _Image(item, frame), result, said
 
 
 def _readable(source: VideoSource, counts: _Counts) -> Iterable[VideoFrame]:

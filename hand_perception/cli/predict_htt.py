@@ -24,7 +24,7 @@ from hand_perception.pipeline.htt_recogniser import HttRecogniser
 from hand_perception.pipeline.htt_stream import HttStep
 from hand_perception.pipeline.temporal_results import TokenResult
 from hand_perception.predictions import check_writable
-from hand_perception.video import VideoFrame, VideoSource, open_source
+from hand_perception.video import ImageFolder, VideoFrame, VideoSource, open_source
 
 #: Values of a pose, in the order of the documentation.
 _POSE: Final = ('joints_3d', 'joints_2d', 'depth', 'object_prob')
@@ -132,9 +132,11 @@ def run(options: argparse.Namespace) -> int:
     settings = PipelineSettings(**values)
     matrices = None if options.intrinsics is None else read_intrinsics(options.intrinsics)
     source = open_source(options.inputs[0])
+    if matrices is not None and isinstance(source, ImageFolder):
+        _check_count(matrices, source, options.intrinsics)
     check_writable(options.out)
     recogniser = HttRecogniser.load(settings)
-    stream, table, was_cut = recogniser.new_stream(), TokenTable(), False
+    stream, table, doubts, was_cut = recogniser.new_stream(), TokenTable(), _Doubts(), False
     bar = tqdm(total=source.num_frames, unit='image', disable=None)
     with contextlib.closing(source), contextlib.closing(bar):
         try:
@@ -142,6 +144,7 @@ def run(options: argparse.Namespace) -> int:
                 frame = _frame(source, item, matrices, options)
                 step = stream.step(frame)
                 if step is not None:
+                    doubts.add(step)
                     table.add(
                         item.name,
                         frame,
@@ -157,12 +160,42 @@ def run(options: argparse.Namespace) -> int:
     arrays = table.arrays(recogniser.label_map)
     np.savez_compressed(options.out, **cast(Any, arrays))
     _say(arrays, recogniser, stream.num_left_out)
+    doubts.say()
     return int(was_cut)
+
+
+@dataclass(slots=True)
+class _Doubts:
+    """Tokens whose numbers nobody should believe: nothing is gated here, but it is told."""
+
+    count: int = 0
+    newest: str = ''
+
+    def add(self, step: HttStep) -> None:
+        """Take in what one image changed; images that are left out are counted elsewhere."""
+        if step.problem and not step.is_left_out:
+            self.count, self.newest = self.count + 1, step.problem
+
+    def say(self) -> None:
+        """Warn where there were any."""
+        if self.count:
+            print(
+                f'hand_perception predict: do not rely on {self.count} of these tokens: '
+                f'{self.newest}',
+                file=sys.stderr,
+            )
 
 
 def _refuse_what_has_no_meaning(options: argparse.Namespace) -> None:
     if options.out is None or options.out.suffix != '.npz':
         raise ConfigError('--backend htt writes arrays: give --out FILE.npz')
+    if not options.htt_checkpoint:
+        raise ConfigError(
+            '--backend htt needs weights: give --htt-checkpoint with your checkpoint_45.pth '
+            '(docs/htt.md says where it comes from)'
+        )
+    if options.focal_px < 0:
+        raise ConfigError(f'--focal-px must be above 0 pixels, got {options.focal_px:g}')
     if len(options.inputs) != 1:
         raise ConfigError(
             f'--backend htt takes one video or one folder at a time, got {len(options.inputs)} '
@@ -195,6 +228,15 @@ def _frame(
         image=item.image_bgr, is_rgb=False, stamp_ns=round(item.time_s * 1e9),
         frame_id=source.name, camera=camera,
     )  # fmt: skip
+
+
+def _check_count(matrices: DoubleArray, source: VideoSource, path: Path) -> None:
+    """Refuse another number of matrices than pictures before any work is done."""
+    if source.num_frames is not None and len(matrices) not in (1, source.num_frames):
+        raise CameraError(
+            f'{path} has {len(matrices)} matrices, but {source.name} has {source.num_frames} '
+            'pictures; give one matrix, or one for every picture'
+        )
 
 
 def _given_camera(

@@ -5,7 +5,7 @@ from typing import Final
 
 import cv2
 
-from hand_perception.actions import ActionEstimate, Ranking
+from hand_perception.actions import ActionEstimate, ActionResult, Ranking
 from hand_perception.datatypes import Hand, ImageArray
 from hand_perception.rendering.text import DARK, DIM, WHITE, Colour, TextStyle
 
@@ -20,6 +20,35 @@ _SPLIT: Final = 0.48
 _GAUGE_WIDTH: Final = 0.14
 _TOLD: Final[Colour] = (120, 220, 255)  # yellow
 _EMPTY_GAUGE: Final[Colour] = (70, 70, 70)
+#: Images between two that the recogniser looks at show what it said last, for so long.
+_SHOWN_NS: Final = 500_000_000
+
+
+class ShownActions:
+    """What to draw over each image of a stream: not every image is looked at."""
+
+    def __init__(self) -> None:
+        """Start with nothing said."""
+        self._said: tuple[ActionEstimate, ...] = ()
+
+    def step(
+        self, said: ActionResult, stamp_ns: int, *, is_new_stream: bool
+    ) -> tuple[ActionEstimate, ...]:
+        """Give what was said of this image, or lately where nothing was.
+
+        Args:
+            said: of this image.
+            stamp_ns: of this image.
+            is_new_stream: nothing that was said before is of this stream.
+        """
+        if said.actions or said.reset_reason or is_new_stream:
+            self._said = said.actions
+        since_ns = stamp_ns - max((action.stamp_ns for action in self._said), default=0)
+        return self._said if 0 <= since_ns <= _SHOWN_NS else ()
+
+    def forget(self) -> None:
+        """Forget what was said."""
+        self._said = ()
 
 
 def action_of_hand(

@@ -1,7 +1,7 @@
 """Run the recogniser when the hands of an image are out, and publish what it says."""
 
 import time
-from typing import Any, Final
+from typing import Any
 
 from rclpy.clock import Clock
 
@@ -10,6 +10,7 @@ from hand_perception.config import PerceptionSettings
 from hand_perception.datatypes import Frame, FrameResult, Hand
 from hand_perception.msg import HandAction, HandPoseArray
 from hand_perception.msg import LabelMap as LabelMapMessage
+from hand_perception.pipeline.action_overlay import ShownActions
 from hand_perception.ros import qos
 from hand_perception.ros.action_counters import ActionStatistics
 from hand_perception.ros.action_messages import action_message, label_map_message
@@ -17,9 +18,6 @@ from hand_perception.ros.counters import Statistics
 from hand_perception.ros.messages import HandMessages, make_header
 from hand_perception.ros.topics import MarkerTopic, PublisherMaker
 from hand_perception.ros.worker import RepeatLog
-
-#: Images between two that the recogniser looks at show what it said last, for so long.
-_SHOWN_NS: Final = 500_000_000
 
 
 class HttHandTopics:
@@ -101,7 +99,7 @@ class ActionPublisher:
         self._clock = clock
         self._node_statistics = statistics
         self._log = RepeatLog('the actions of an image were lost to an error')
-        self._shown: tuple[ActionEstimate, ...] = ()
+        self._shown = ShownActions()
         self._publisher = make_publisher(HandAction, 'action', qos.RESULTS)
         self._label_publisher = make_publisher(LabelMapMessage, 'action_labels', qos.LATCHED)
         self._label_publisher.publish(label_map_message(pipeline.label_map))
@@ -130,14 +128,14 @@ class ActionPublisher:
             self._log.error(error)
             self.statistics.add_error()
             self._node_statistics.add_error(f'actions: {type(error).__name__}: {error}')
-            self._shown = ()
+            self._shown.forget()
             return ()
         for stage, seconds in actions.stage_s:
             self._node_statistics.add_stage(f'action {stage}', seconds)
         if actions.actions:
             published_s = time.perf_counter() - started
             self._node_statistics.add_stage('publish actions', published_s)
-        return self._to_show(actions, frame, is_new_stream=bool(result.reset_reason))
+        return self._shown.step(actions, frame.stamp_ns, is_new_stream=bool(result.reset_reason))
 
     def clear_markers(self) -> None:
         """Delete all markers: images are not processed any more."""
@@ -152,12 +150,3 @@ class ActionPublisher:
             stamp_ns = actions.hands_stamp_ns
             stamp_ns = frame.stamp_ns if stamp_ns is None else stamp_ns
             self._htt_hands.publish(stamp_ns, frame.frame_id, actions.hands, settings)
-
-    def _to_show(
-        self, actions: ActionResult, frame: Frame, *, is_new_stream: bool
-    ) -> tuple[ActionEstimate, ...]:
-        """Give what was said of this image, or last when it was not looked at."""
-        if actions.actions or actions.reset_reason or is_new_stream:
-            self._shown = actions.actions
-        since_ns = frame.stamp_ns - max((a.stamp_ns for a in self._shown), default=0)
-        return self._shown if 0 <= since_ns <= _SHOWN_NS else ()

@@ -133,6 +133,8 @@ def test_one_matrix_serves_all_pictures_and_depth_follows_its_focal_length(small
         (('--intrinsics', 'three'), 'has 3 matrices'),
         (('--intrinsics', 'nowhere'), 'cannot be read'),
         (('--overlay', 'dir'), 'no meaning'),
+        (('--focal-px', '-5'), 'above 0 pixels'),
+        (('--htt-checkpoint', ''), 'give --htt-checkpoint'),
         (('--htt-dataset', 'fpha'), 'htt_dataset'),
         (('--window', '10', '--pose-window', '4'), 'multiple'),
         (('--engine', 'sliding', '--htt-lookahead', '16'), 'lookahead'),
@@ -145,6 +147,50 @@ def test_what_does_not_fit_is_refused(small, tmp_path, capsys, arguments, compla
     code = predict(small, tmp_path / 'x.npz', '--every-frame', *given)
     assert code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_picture_more_or_less_than_matrices_is_refused_before_anything_is_computed(
+    small, tmp_path, capsys
+):
+    many, out = tmp_path / 'nine.json', tmp_path / 'x.npz'
+    many.write_text(json.dumps([np.diag([240.0, 240.0, 1.0]).tolist()] * 9))
+    assert predict(small, out, '--intrinsics', str(many)) == 2
+    said = capsys.readouterr().err
+    assert 'has 9 matrices' in said and '8 pictures' in said
+    assert not out.exists()
+
+
+def write_video(path, pictures, rate_hz):
+    code = cv2.VideoWriter_fourcc(*'MJPG')
+    writer = cv2.VideoWriter(str(path), code, rate_hz, pictures[0].shape[1::-1])
+    for picture in pictures:
+        writer.write(picture)
+    writer.release()
+
+
+@pytest.mark.parametrize(
+    ('rate_hz', 'count', 'is_still', 'doubt'),
+    [
+        (5.0, 6, False, 'too slowly: 5.0'),
+        (30.0, 40, True, 'not changed for'),
+        (30.0, 8, False, ''),
+    ],
+    ids=['slow', 'frozen', 'good'],
+)
+def test_numbers_that_nobody_should_believe_are_written_with_a_warning(
+    small, tmp_path, capsys, rate_hz, count, is_still, doubt
+):
+    """A codec without prediction repeats the same bytes for the same picture."""
+    rng = np.random.default_rng(1)
+    pictures = [rng.integers(0, 256, (270, 480, 3), np.uint8) for _ in range(count)]
+    write_video(tmp_path / 'v.avi', [pictures[0]] * count if is_still else pictures, rate_hz)
+    arguments = ['predict', str(tmp_path / 'v.avi'), '--backend', 'htt', '--htt-checkpoint',
+                 str(small), '--out', str(tmp_path / 'x.npz')]  # fmt: skip
+    assert main(arguments) == 0
+    assert np.isfinite(np.load(tmp_path / 'x.npz')['joints_3d']).all()
+    said = capsys.readouterr().err
+    assert ('do not rely on' in said) == bool(doubt)
+    assert doubt in said
 
 
 def test_several_inputs_and_other_formats_are_refused(small, tmp_path, capsys):

@@ -5,8 +5,9 @@ import pytest
 from action_records import make_hand_action, make_scene_action, unknown
 from test_overlay import ARRAYS, GREY, changed, make_frame, make_hand
 
+from hand_perception.actions import ActionResult
 from hand_perception.datatypes import Camera, FrameResult
-from hand_perception.pipeline.action_overlay import action_of_hand, action_words
+from hand_perception.pipeline.action_overlay import ShownActions, action_of_hand, action_words
 from hand_perception.pipeline.overlay import draw_overlay
 from hand_perception.rendering.text import DIM, TextStyle
 
@@ -124,3 +125,24 @@ def test_the_bar_darkens_the_image_but_leaves_it_seen():
     dark, bright = picture[476, 401].mean(), picture[476, 400].mean()
     assert 10 < dark < bright < 80  # grey levels
     assert (frame.image[476] == image[476]).all()
+
+
+def test_an_image_that_nobody_looked_at_shows_what_was_said_last_for_half_a_second():
+    shown, action = ShownActions(), make_scene_action(stamp_ns=10**9)
+    said, nothing = ActionResult(actions=(action,)), ActionResult()
+    assert shown.step(said, 10**9, is_new_stream=False) == (action,)
+    assert shown.step(nothing, 10**9 + 500_000_000, is_new_stream=False) == (action,)
+    assert shown.step(nothing, 10**9 + 500_000_001, is_new_stream=False) == ()
+
+
+@pytest.mark.parametrize('reason', ['stream', 'recogniser', 'error', 'stamps'])
+def test_nothing_is_shown_that_was_said_of_something_else(reason):
+    shown = ShownActions()
+    shown.step(
+        ActionResult(actions=(make_scene_action(stamp_ns=10**9),)), 10**9, is_new_stream=True
+    )
+    if reason == 'error':
+        shown.forget()
+    said = ActionResult(reset_reason='a gap' if reason == 'recogniser' else '')
+    stamp_ns = 10**9 + (-1 if reason == 'stamps' else 1)
+    assert shown.step(said, stamp_ns, is_new_stream=reason == 'stream') == ()

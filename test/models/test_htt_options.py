@@ -40,7 +40,7 @@ def test_file_of_one_data_set_given_as_the_other_is_refused(tmp_path, dataset, o
 def test_options_beside_the_checkpoint_tell_how_it_was_trained(tmp_path):
     loaded = load_module(htt_files.write(tmp_path, window=32, pose_window=8))
     assert str(loaded.options) == (
-        'action window 32 tokens, pose window 8 tokens, every 2. image, data set fpha'
+        'action window 32 tokens, pose window 8 tokens, one image of 2, data set fpha'
     )
     assert check_windows(loaded, window=32, pose_window=8) == ()
     first, second = check_windows(loaded, window=128, pose_window=16)

@@ -46,7 +46,7 @@ class HttOptions:
         told = (
             (self.window, f'action window {self.window} tokens'),
             (self.pose_window, f'pose window {self.pose_window} tokens'),
-            (self.spacing, f'every {self.spacing}. image'),
+            (self.spacing, f'one image of {self.spacing}'),
             (self.dataset, f'data set {self.dataset}'),
         )
         return ', '.join(text for value, text in told if value) or 'not told'
