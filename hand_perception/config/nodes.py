@@ -26,6 +26,14 @@ class PerceptionSettings(PipelineSettings):
     use_depth: bool = make_setting(
         False, 'Subscribe depth, aligned to the image, and take distances from it.'
     )
+    publish_tf: bool = make_setting(
+        True, 'Put wrist and palm of tracked hands on /tf, where tf2_msgs is installed.'
+    )
+    target_frame: str = make_setting(
+        '',
+        'Frame of left/wrist_in_target and right/wrist_in_target, by TF where tf2_ros is '
+        'installed; empty for none.',
+    )
     camera_info_timeout_s: float = make_setting(
         1.0,
         'How long images wait for the first camera_info before a focal length is assumed.',

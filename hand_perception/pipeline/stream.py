@@ -218,7 +218,7 @@ class HandPipeline:
             The time that was reached, at most ``predict_horizon_s`` after the image, and the
             hands then, marked as predicted. No hands where nobody knows how they move.
         """
-        if state.camera is None:
+        if state.camera is None or self.settings.pose_source == 'htt':
             return stamp_ns, ()
         return look_ahead(
             self._reconstructor.model, state.motion, state.camera, result.hands, stamp_ns,

@@ -95,6 +95,7 @@ def hand_message(
     message.depth_source = int(hand.depth_source)
     message.depth_stddev = float(hand.depth_stddev_m)
     message.predicted = hand.is_predicted
+    message.horizon = 0.0
     message.backend = backend
     return message
 
@@ -145,7 +146,7 @@ def untracked_message(*, is_right: bool, backend: str, hand_model: str) -> HandP
     ):  # fmt: skip
         setattr(message, name, np.full(len(getattr(message, name)), np.nan, np.float32))
     message.pinch_distance = message.pinch = message.grasp = _NAN
-    message.depth_stddev = message.age = _NAN
+    message.depth_stddev = message.age = message.horizon = _NAN
     return message
 
 

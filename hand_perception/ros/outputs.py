@@ -17,6 +17,7 @@ from hand_perception.msg import HandPose, HandPoseArray
 from hand_perception.pipeline.overlay import draw_overlay
 from hand_perception.ros import qos
 from hand_perception.ros.cdr import write_image
+from hand_perception.ros.controller_topics import ControllerTopics, Predictor
 from hand_perception.ros.counters import Statistics
 from hand_perception.ros.messages import (
     HandMessages,
@@ -42,6 +43,7 @@ class ResultPublisher:
         hand_model: str,
         hands_per_side: int,
         statistics: Statistics,
+        controllers: ControllerTopics,
     ) -> None:
         """Create the publishers.
 
@@ -53,7 +55,9 @@ class ResultPublisher:
             hand_model: name of the hand model.
             hands_per_side: places for markers.
             statistics: counts what is published.
+            controllers: publishes what follows from the poses of an image.
         """
+        self._controllers = controllers
         self._clock = clock
         self._statistics = statistics
         self._faces_right = faces_right
@@ -76,10 +80,15 @@ class ResultPublisher:
         }
         self._overlay_rate = RateLimit()
 
-    def publish(self, result: FrameResult, settings: PerceptionSettings) -> None:
-        """Publish the hands of an image: poses, then markers."""
+    def publish(
+        self, result: FrameResult, settings: PerceptionSettings, predict: Predictor
+    ) -> None:
+        """Publish the hands of an image: poses, what controllers ask for beside, then markers."""
         started = time.perf_counter()
-        self._publish_poses(result, with_vertices=settings.publish_vertices)
+        messages, counts = self._publish_poses(result, with_vertices=settings.publish_vertices)
+        self._controllers.publish(
+            result, messages, counts=counts, raw_hands=result.raw_hands, predict=predict
+        )
         posed = time.perf_counter()
         self._statistics.add_stage('publish poses', posed - started)
         rate_hz = settings.marker_rate_hz
@@ -90,7 +99,9 @@ class ResultPublisher:
         """Delete all markers: images are not processed any more."""
         self._markers.clear()
 
-    def _publish_poses(self, result: FrameResult, *, with_vertices: bool) -> None:
+    def _publish_poses(
+        self, result: FrameResult, *, with_vertices: bool
+    ) -> tuple[list[HandPose], tuple[int, int]]:
         header = make_header(result.stamp_ns, result.frame_id)
         messages = self._hand_messages.write(result.hands, header, with_vertices=with_vertices)
         processed, dropped = self._statistics.add_processed()
@@ -110,6 +121,7 @@ class ResultPublisher:
         self._statistics.add_result(result, age_s=age_s)
         for side, _ in _SIDES:
             self._publish_side(side, header, result, messages)
+        return messages, (processed, dropped)
 
     def _publish_side(
         self, side: bool, header: Any, result: FrameResult, messages: list[HandPose]

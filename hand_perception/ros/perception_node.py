@@ -23,6 +23,7 @@ from hand_perception.ros.action_outputs import ActionPublisher
 from hand_perception.ros.boxes import BoxMatcher, ImageWithBoxes, check_box_source
 from hand_perception.ros.camera import CameraTable
 from hand_perception.ros.cdr import read_stamp_ns
+from hand_perception.ros.controller_topics import ControllerTopics
 from hand_perception.ros.counters import DropCause, Statistics
 from hand_perception.ros.depth import DepthBuffer
 from hand_perception.ros.inputs import FrameReader
@@ -109,14 +110,25 @@ class PerceptionNode(Node):
         # Boxes that are given are hands as they are: any number of a side.
         is_one_per_side = settings.one_hand_per_side and settings.box_source == 'detector'
         hands_per_side = 1 if is_one_per_side else settings.max_hands
+        names = {
+            'backend': 'htt' if settings.pose_source == 'htt' else self._pipeline.backend_name,
+            'hand_model': self._pipeline.hand_model_name,
+        }
+        self._controllers = ControllerTopics(
+            self,
+            make_publisher,
+            publish_tf=settings.publish_tf,
+            target_frame=settings.target_frame,
+            **names,
+        )
         self._outputs = ResultPublisher(
             make_publisher,
             clock=self.get_clock(),
             faces_right=self._pipeline.faces_right,
-            backend='htt' if settings.pose_source == 'htt' else self._pipeline.backend_name,
-            hand_model=self._pipeline.hand_model_name,
             hands_per_side=hands_per_side,
             statistics=self._statistics,
+            controllers=self._controllers,
+            **names,
         )
         self._actions: ActionPublisher | None = None
         if self._pipeline.label_map is not None:
@@ -139,6 +151,7 @@ class PerceptionNode(Node):
             reader=self._reader,
             statistics=self._statistics,
             actions=None if self._actions is None else self._actions.statistics,
+            controllers=self._controllers,
             qos_problems=self._qos_problems,
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
@@ -295,7 +308,12 @@ class PerceptionNode(Node):
         if result.is_between_tokens:
             self._statistics.add_drop(DropCause.BETWEEN_TOKENS)
         else:
-            self._outputs.publish(result, settings)  # before actions: they must not delay hands
+            # Before actions: they must not delay hands.
+            self._outputs.publish(
+                result,
+                settings,
+                lambda stamp_ns: self._pipeline.look_ahead(self._state, result, stamp_ns),
+            )
         actions: tuple[ActionEstimate, ...] = ()
         if self._actions is not None:
             actions = self._actions.tell(self._pipeline, self._state, frame, result, settings)

@@ -10,6 +10,7 @@ from rclpy.qos import QoSProfile
 from hand_perception.config import PerceptionSettings
 from hand_perception.ros import qos
 from hand_perception.ros.action_counters import ActionStatistics
+from hand_perception.ros.controller_topics import ControllerTopics
 from hand_perception.ros.counters import DropCause, Statistics
 from hand_perception.ros.diagnostics import STALE_INPUT_S, make_diagnostics
 from hand_perception.ros.inputs import FrameReader
@@ -54,6 +55,7 @@ class StatusPublisher:
         reader: FrameReader,
         statistics: Statistics,
         actions: ActionStatistics | None,
+        controllers: ControllerTopics,
         qos_problems: QosProblems,
     ) -> None:
         """Create the publisher.
@@ -66,6 +68,7 @@ class StatusPublisher:
             reader: knows the camera and the ages of images.
             statistics: counts of images and hands.
             actions: counts of actions; None without a recogniser.
+            controllers: knows what is wrong with TF.
             qos_problems: topics that do not fit.
         """
         self._node = node
@@ -75,6 +78,7 @@ class StatusPublisher:
         self._reader = reader
         self._statistics = statistics
         self._actions = actions
+        self._controllers = controllers
         self._qos_problems = qos_problems
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.RESULTS)
 
@@ -93,7 +97,9 @@ class StatusPublisher:
             self._node.get_logger().warning(text, throttle_duration_sec=10.0)
         if self._reader.camera_problem:
             problems.append((DiagnosticStatus.WARN, self._reader.camera_problem))
-        facts = self._facts(settings, is_enabled=is_enabled)
+        if self._controllers.problem:
+            problems.append((DiagnosticStatus.WARN, self._controllers.problem))
+        facts = self._facts(settings, is_enabled=is_enabled) | dict(self._controllers.facts())
         if self._actions is not None:
             actions = self._actions.snapshot()
             facts |= actions.pairs()
