@@ -4,17 +4,17 @@ Constant velocity and constant turn. A slow hand is not moved ahead at all: its 
 is mostly noise, and looking ahead would only make it tremble.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from hand_perception import geometry
 from hand_perception.datatypes import Camera, Hand
 from hand_perception.models.hand_model import HandModel
-from hand_perception.pipeline.smooth import Motion, SmoothingState, pose_hands
+from hand_perception.pipeline import quaternions
+from hand_perception.pipeline.repose import Pose, pose_hands
+from hand_perception.pipeline.smooth import Motion, SmoothingState
 
 #: Speed from which a hand is moved all the way ahead, m/s; below, less and less.
 FULL_SPEED_M_S: Final = 0.5
@@ -48,23 +48,24 @@ def look_ahead(
     known = [hand for hand in hands if hand.track_id in state.motions]
     if not known:
         return stamp_ns, ()
-    image_ns = state.motions[known[0].track_id].stamp_ns
+    image_ns = max(state.motions[hand.track_id].stamp_ns for hand in known)
     reached_ns = min(max(stamp_ns, image_ns), image_ns + round(longest_s * 1e9))
-    seconds = (reached_ns - image_ns) * 1e-9
-    motions = [_ahead(state.motions[hand.track_id], seconds) for hand in known]
-    moved = pose_hands(model, camera, known, motions)
-    return reached_ns, tuple(dataclasses.replace(hand, is_predicted=True) for hand in moved)
+    poses = [_ahead(state.motions[hand.track_id], reached_ns) for hand in known]
+    moved = pose_hands(model, camera, known, poses)
+    return reached_ns, tuple(replace(hand, is_predicted=True) for hand in moved)
 
 
-def _ahead(motion: Motion, seconds: float) -> Motion:
-    velocity = motion.velocity * _faded(float(np.linalg.norm(motion.velocity)), FULL_SPEED_M_S)
-    turn = motion.turn * _faded(float(np.linalg.norm(motion.turn)), FULL_TURN_RAD_S)
-    rotations = motion.rotations.copy()
-    rotations[0] = rotations[0] @ geometry.rotation_from_axis_angle(turn * seconds)
-    return replace(motion, wrist=motion.wrist + velocity * seconds, rotations=rotations)
+def _ahead(motion: Motion, stamp_ns: int) -> Pose:
+    seconds = (stamp_ns - motion.stamp_ns) * 1e-9
+    speed, turn_speed = (float(np.linalg.norm(v)) for v in (motion.velocity, motion.turn))
+    way = motion.velocity * (seconds * faded_share(speed, FULL_SPEED_M_S))
+    turn = motion.turn * (seconds * faded_share(turn_speed, FULL_TURN_RAD_S))
+    rotations = motion.pose.rotations.copy()
+    rotations[0] = quaternions.turned(rotations[0], turn)
+    return replace(motion.pose, wrist=motion.pose.wrist + way, rotations=rotations)
 
 
-def _faded(speed: float, full: float) -> float:
+def faded_share(speed: float, full: float) -> float:
     """Give 0 at rest to 1 from the full speed, without a step."""
     share = min(speed / full, 1.0)
     return share * share * (3 - 2 * share)
