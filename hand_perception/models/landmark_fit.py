@@ -198,6 +198,23 @@ class LandmarkFitter:
         )
         return pose, int(num_steps[0])
 
+    def fit_turned(
+        self, points: DoubleArray, world: DoubleArray, fit: HandFit, turn: DoubleArray
+    ) -> HandFit:
+        """Fit one right hand again, its palm turned as somebody knows better.
+
+        Args:
+            points: (21, 2) landmarks as in :meth:`fit`.
+            world: (21, 3) likewise.
+            fit: what :meth:`fit` found for them.
+            turn: (3,) rotation vector, radians, camera axes, that the palm should be turned by.
+        """
+        target = target_of(points[None], turn_to_view(world[None], points[None].mean(1)))
+        rotation = geometry.rotation_from_axis_angle(turn)
+        frames = rotation @ frames_from_rotations(fit.rotations[None])
+        pose, num_steps = self._solve_near(frames, target, frames[:, 0, 0].copy(), _HOLD)
+        return self._fits(pose, target, np.array([fit.num_steps + num_steps]))[0]
+
     def _place(self, frames: DoubleArray, target: Target) -> Pose:
         """Put posed hands where they project best onto the landmarks.
 

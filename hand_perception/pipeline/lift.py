@@ -8,9 +8,11 @@ from numpy.typing import ArrayLike
 
 from hand_perception.datatypes import Camera, DepthSource, DoubleArray, FloatArray
 
-#: Adult hand length varies by 6 % about its mean (ANSUR II, men and women pooled); the fit of the
-#: distance adds about 5 % (median 22-36 mm at 0.38-0.60 m on rendered hands).
-_MONO_DEPTH_RATIO: Final = 0.08
+#: Adult hand length varies by 6 % about its mean (ANSUR II, men and women pooled): what is not
+#: known of a hand that nobody measured.
+SIZE_RATIO: Final = 0.06
+#: The fit of the distance adds about 5 % (median 22-36 mm at 0.38-0.60 m on rendered hands).
+_FIT_RATIO: Final = 0.05
 #: Webcams and phones have focal lengths of about 0.6 to 1.2 long image sides.
 _ASSUMED_FOCAL_RATIO: Final = 0.25
 #: Noise floor of a close-range depth camera, metres.
@@ -82,20 +84,24 @@ def _ray_error(camera: Camera, rays: DoubleArray, pixels: DoubleArray) -> Double
     return (pixels - seen) / (camera.fx, camera.fy)
 
 
-def monocular_depth(camera: Camera, depth_m: float) -> tuple[DepthSource, float]:
+def monocular_depth(
+    camera: Camera, depth_m: float, *, size_ratio: float = SIZE_RATIO
+) -> tuple[DepthSource, float]:
     """Say how well a distance is known that rests on the size of the hand.
 
     Args:
         camera: the camera, measured or assumed.
         depth_m: distance of the wrist, metres.
+        size_ratio: standard deviation of the hand's size, as a share of it; less than that of
+            people's hands once a hand was measured.
 
     Returns:
         The source, and the standard deviation in metres.
     """
+    ratio = float(np.hypot(size_ratio, _FIT_RATIO))
     if camera.is_assumed:
-        ratio = float(np.hypot(_MONO_DEPTH_RATIO, _ASSUMED_FOCAL_RATIO))
-        return DepthSource.ASSUMED_CAMERA, ratio * depth_m
-    return DepthSource.MONO, _MONO_DEPTH_RATIO * depth_m
+        return DepthSource.ASSUMED_CAMERA, float(np.hypot(ratio, _ASSUMED_FOCAL_RATIO)) * depth_m
+    return DepthSource.MONO, ratio * depth_m
 
 
 def scale_from_depth(

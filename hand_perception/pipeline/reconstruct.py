@@ -24,12 +24,13 @@ from hand_perception.datatypes import (
     ManoParameters,
 )
 from hand_perception.models.hand_model import HandModel, load_hand_model
-from hand_perception.models.landmark_fit import HandFit, LandmarkFitter, PoseBefore
+from hand_perception.models.landmark_fit import HandFit, LandmarkFitter
+from hand_perception.pipeline.depth_fit import DepthFitter
 from hand_perception.pipeline.hands import make_hand
 from hand_perception.pipeline.lift import (
+    SIZE_RATIO,
     monocular_depth,
     normalised_from_pixels,
-    scale_from_depth,
 )
 from hand_perception.pipeline.shape import ShapeMemory
 from hand_perception.pipeline.track import Track
@@ -60,11 +61,21 @@ class LandmarkReconstructor:
     device_name = 'cpu'
     takes_boxes = False
 
-    def __init__(self, model: HandModel, *, hand_scale: float) -> None:
-        """Prepare the fit for a hand model at a size."""
+    def __init__(
+        self, model: HandModel, *, hand_scale: float, size_ratio: float = SIZE_RATIO
+    ) -> None:
+        """Prepare the fit for a hand model at a size.
+
+        Args:
+            model: the right hand.
+            hand_scale: size against its mean hand.
+            size_ratio: standard deviation of that size, as a share of it.
+        """
         self.model = model
         self._hand_scale = hand_scale
+        self._size_ratio = size_ratio
         self._fitter = LandmarkFitter(model, hand_scale=hand_scale)
+        self._depth_fitter = DepthFitter(model, self._fitter)
 
     @classmethod
     def load(cls, *, hand_model: str, mano_dir: str, hand_scale: float) -> 'LandmarkReconstructor':
@@ -81,7 +92,9 @@ class LandmarkReconstructor:
         """Return a reconstructor with other live settings that shares the hand model."""
         if settings.hand_scale == self._hand_scale:
             return self
-        return LandmarkReconstructor(self.model, hand_scale=settings.hand_scale)
+        return LandmarkReconstructor(
+            self.model, hand_scale=settings.hand_scale, size_ratio=self._size_ratio
+        )
 
     def side_evidence(self, camera: Camera, hands: Sequence[HandLandmarks]) -> list[float]:
         """Say for each hand how much better a right hand fits its landmarks than a left one.
@@ -95,24 +108,10 @@ class LandmarkReconstructor:
         if not hands:
             return []
         is_right = np.repeat([True, False], len(hands))
-        fits = self._fit(camera, [*hands, *hands], is_right)
+        fits = self._fitter.fit(*_straight_landmarks(camera, [*hands, *hands], is_right))
         right, left = np.array([fit.reprojection for fit in fits]).reshape(2, len(hands))
         odds = np.clip((left - right) / _SIDE_REPROJECTION, -_MAX_SIDE_ODDS, _MAX_SIDE_ODDS)
         return [float(value) for value in odds]
-
-    def _fit(
-        self,
-        camera: Camera,
-        hands: Sequence[HandLandmarks],
-        is_right: NDArray[np.bool_],
-        before: Sequence[PoseBefore | None] | None = None,
-    ) -> list[HandFit]:
-        """Fit right hands: the landmarks of left ones are mirrored first."""
-        rays = normalised_from_pixels(camera, np.stack([h.keypoints_2d for h in hands]))
-        world = np.stack([hand.world_m for hand in hands])  # (N, 21, 3)
-        rays = np.where(is_right[:, None, None], rays, rays * (-1.0, 1.0))
-        world = np.where(is_right[:, None, None], world, geometry.mirror_points(world))
-        return self._fitter.fit(rays, world, before)
 
     def __call__(
         self, frame: Frame, tracks: Sequence[Track], shapes: ShapeMemory
@@ -124,73 +123,82 @@ class LandmarkReconstructor:
         if not tracks:
             return ()
         is_right = np.array([track.is_right for track in tracks])
-        fits = self._fit(
-            frame.camera,
-            [track.known_landmarks for track in tracks],
-            is_right,
-            shapes.poses.before(tracks, frame.stamp_ns),
-        )
+        hands = [track.known_landmarks for track in tracks]
+        landmarks = _straight_landmarks(frame.camera, hands, is_right)
+        fits = self._fitter.fit(*landmarks, shapes.poses.before(tracks, frame.stamp_ns))
         shapes.poses.store(tracks, fits, frame.stamp_ns)
-        rotations = np.stack([fit.rotations for fit in fits])  # (N, 16, 3, 3)
-        surface = self._pose(
-            rotations, np.tile(self._fitter.betas, (len(fits), 1)), [fit.transl for fit in fits]
-        )
-        depths = [monocular_depth(frame.camera, float(k[0, 2])) for k in surface.keypoints]
+        surface = self._pose(fits)
+        depths = [
+            monocular_depth(frame.camera, float(k[0, 2]), size_ratio=self._size_ratio)
+            for k in surface.keypoints
+        ]
         if frame.depth_m is not None:
-            surface, depths = self._measure_depth(frame, is_right, rotations, surface, depths)
+            fits, surface, depths = self._measure_depth(frame, is_right, fits, landmarks, depths)
+        rotations = np.stack([fit.rotations for fit in fits])  # (N, 16, 3, 3)
         axis_angles = geometry.axis_angle_from_rotation(rotations)  # (N, 16, 3)
         return tuple(
             self._hand(frame.camera, track, fit, surface, axis_angles[i], i, depths[i])
             for i, (track, fit) in enumerate(zip(tracks, fits, strict=True))
         )
 
-    def _pose(
-        self, rotations: DoubleArray, betas: DoubleArray, transl: Sequence[DoubleArray]
-    ) -> _Surface:
-        moved = np.asarray(transl, np.float64)
+    def _pose(self, fits: Sequence[HandFit], scales: Sequence[float] | None = None) -> _Surface:
+        """Pose fitted hands; those of other scales are farther away and project the same."""
+        rotations = np.stack([fit.rotations for fit in fits])
+        transl = np.stack([fit.transl for fit in fits])
+        betas = np.tile(self._fitter.betas, (len(fits), 1))
+        if scales is None:
+            return self._mesh(rotations, betas, transl)
+        middles = self._mesh(rotations, betas, transl).keypoints.mean(1)
+        for i, scale in enumerate(scales):
+            betas[i] = self.model.betas_for_scale(self._hand_scale * scale)
+        middles *= np.asarray(scales)[:, None]
+        centred = self._mesh(rotations, betas, np.zeros_like(transl))
+        return self._mesh(rotations, betas, middles - centred.keypoints.mean(1))
+
+    def _mesh(self, rotations: DoubleArray, betas: DoubleArray, transl: DoubleArray) -> _Surface:
         with torch.inference_mode():
             mesh = self.model.from_rotations(
                 rotations=torch.from_numpy(rotations).float(),
                 betas=torch.from_numpy(betas).float(),
-                transl=torch.from_numpy(moved).float(),
+                transl=torch.from_numpy(transl).float(),
             )
         return _Surface(
             vertices=mesh.vertices.numpy().astype(np.float64),
             keypoints=mesh.keypoints.numpy().astype(np.float64),
             betas=betas,
-            transl=moved,
+            transl=transl,
         )
 
     def _measure_depth(
         self,
         frame: Frame,
         is_right: NDArray[np.bool_],
-        rotations: DoubleArray,
-        surface: _Surface,
+        fits: Sequence[HandFit],
+        landmarks: tuple[DoubleArray, DoubleArray],
         depths: list[tuple[DepthSource, float]],
-    ) -> tuple[_Surface, list[tuple[DepthSource, float]]]:
-        """Move hands along their viewing rays to where the depth image shows their surface.
-
-        A hand that is farther than its size told is larger by the same ratio, so that its
-        projection stays: betas and transl are changed together.
-        """
+    ) -> tuple[list[HandFit], _Surface, list[tuple[DepthSource, float]]]:
+        """Put hands where the depth image has them; those it does not show stay."""
         assert frame.depth_m is not None
-        betas, centres = surface.betas.copy(), surface.keypoints.mean(1)
-        for i, right in enumerate(is_right):
-            vertices = surface.vertices[i]
-            measured = scale_from_depth(
-                frame.camera,
-                frame.depth_m,
-                vertices if right else geometry.mirror_points(vertices),
-            )
-            if measured is None:
-                continue
-            scale, stddev = measured
-            betas[i] = self.model.betas_for_scale(self._hand_scale * scale)
-            centres[i] *= scale
-            depths[i] = (DepthSource.SENSOR, stddev)
-        centred = self._pose(rotations, betas, np.zeros_like(centres))
-        return self._pose(rotations, betas, centres - centred.keypoints.mean(1)), depths
+
+        def pose(poses: Sequence[HandFit]) -> tuple[DoubleArray, DoubleArray]:
+            surface = self._pose(poses)
+            return surface.vertices, surface.keypoints
+
+        found = self._depth_fitter(
+            frame.camera,
+            frame.depth_m,
+            fits,
+            landmarks,
+            is_right,
+            [stddev for _, stddev in depths],
+            pose,
+        )
+        told = [
+            before if hand.stddev_m is None else (DepthSource.SENSOR, hand.stddev_m)
+            for hand, before in zip(found, depths, strict=True)
+        ]
+        poses = [hand.fit for hand in found]
+        return poses, self._pose(poses, [hand.scale for hand in found]), told
 
     def _hand(
         self,
@@ -224,3 +232,16 @@ class LandmarkReconstructor:
             confidence=track.known_landmarks.presence * agreement,
             depth=depth,
         )
+
+
+def _straight_landmarks(
+    camera: Camera, hands: Sequence[HandLandmarks], is_right: NDArray[np.bool_]
+) -> tuple[DoubleArray, DoubleArray]:
+    """Give (N, 21, 2) viewing rays and (N, 21, 3) points in space of right hands.
+
+    Those of left hands are mirrored.
+    """
+    rays = normalised_from_pixels(camera, np.stack([hand.keypoints_2d for hand in hands]))
+    world = np.stack([hand.world_m for hand in hands])
+    rays = np.where(is_right[:, None, None], rays, rays * (-1.0, 1.0))
+    return rays, np.where(is_right[:, None, None], world, geometry.mirror_points(world))

@@ -15,6 +15,7 @@ from hand_perception.pipeline.lift import project
 from hand_perception.pipeline.reconstruct import LandmarkReconstructor
 from hand_perception.pipeline.shape import ShapeMemory
 from hand_perception.pipeline.track import start_track
+from hand_perception.rendering.rasterizer import rasterize
 
 DISTORTED = dataclasses.replace(
     CAMERA, distortion_model='plumb_bob', distortion=(-0.25, 0.06, 1e-3, -5e-4, 0.0)
@@ -171,18 +172,21 @@ def test_hand_scale_moves_the_hand_to_its_true_distance(model, scale):
     assert told.keypoints_3d[:, 2].mean() == pytest.approx(true_depth, rel=0.05)
 
 
-def depth_image(vertices):
-    """A coarse aligned depth image: the nearest vertex around each pixel, NaN elsewhere."""
-    depth = np.full((CAMERA.height, CAMERA.width), np.nan, np.float32)
-    for vertex in vertices[np.argsort(-vertices[:, 2])]:
-        column, row = np.rint(project(CAMERA, vertex)).astype(int)
-        depth[row - 2 : row + 3, column - 2 : column + 3] = vertex[2]
+def depth_image(model, vertices, *, is_right=True, camera=CAMERA):
+    """The aligned depth image of a hand before nothing: NaN beside it."""
+    faces = model.faces.astype(np.int64)
+    drawn = rasterize(
+        project(camera, vertices), vertices[:, 2], faces if is_right else faces[:, ::-1],
+        width=camera.width, height=camera.height, cull_sign=-1,
+    )  # fmt: skip
+    depth = np.full((camera.height, camera.width), np.nan, np.float32)
+    depth[drawn.rows, drawn.columns] = drawn.depth
     return depth
 
 
 def test_a_depth_image_puts_a_larger_hand_where_it_is(model, reconstructor):
     vertices, keypoints = true_right_hand(model, scale=1.15)
-    hand = reconstruct(reconstructor, keypoints, depth_m=depth_image(vertices))
+    hand = reconstruct(reconstructor, keypoints, depth_m=depth_image(model, vertices))
     assert hand.depth_source == DepthSource.SENSOR
     assert hand.keypoints_3d[:, 2].mean() == pytest.approx(keypoints[:, 2].mean(), rel=0.03)
     np.testing.assert_allclose(hand.keypoints_2d, project(CAMERA, hand.keypoints_3d), atol=0.01)
