@@ -65,7 +65,9 @@ def pose_hands(
     num_keypoints = mesh.keypoints.shape[1]
     keypoints, keypoint_pixels = points[:, :num_keypoints], pixels[:, :num_keypoints]
     vertices, outline = points[:, num_keypoints:], pixels[:, num_keypoints:]
-    boxes = np.concatenate([np.nanmin(outline, 1), np.nanmax(outline, 1)], 1, dtype=np.float32)
+    # fmin and fmax leave out points behind the camera (NaN) and copy nothing.
+    corners = [np.fmin.reduce(outline, axis=1), np.fmax.reduce(outline, axis=1)]
+    boxes = np.concatenate(corners, 1, dtype=np.float32)
     flexion = geometry.flexion_angles(keypoints).astype(np.float32)
     axis_angle = quaternions.to_axis_angle(true)
     return tuple(
