@@ -122,3 +122,7 @@ class RecorderSettings(Settings):
     overlay_rate_hz: float = make_setting(
         30.0, 'Images per second of overlay.mp4.', minimum=1.0, maximum=240.0
     )
+    teleop: str = make_setting(
+        '',
+        'Also record a teleoperation: full name of its node, as /teleop; empty for none.',
+    )

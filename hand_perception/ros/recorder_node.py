@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,17 +12,18 @@ from typing import Any, Final
 import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.task import Future
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Joy
+from std_msgs.msg import Float64
 from visualization_msgs.msg import MarkerArray
 
 from hand_perception.config import RecorderSettings
 from hand_perception.errors import SourceError
-from hand_perception.msg import HandAction, HandPose, HandPoseArray, LabelMap
+from hand_perception.msg import HandAction, HandPose, HandPoseArray, LabelMap, TeleopState
 from hand_perception.ros import qos
 from hand_perception.ros.bag import BagWriter
 from hand_perception.ros.messages import stamp_ns_of, time_ns_of
@@ -48,6 +50,14 @@ TOPICS: Final[tuple[tuple[str, type, bool], ...]] = (
 )
 #: Topics that say something once.
 _LATCHED: Final = ('action_labels',)
+#: Topics of each side of a teleoperation, below the name of its node.
+_TELEOP_TOPICS: Final[tuple[tuple[str, type], ...]] = (
+    ('target', PoseStamped),
+    ('twist', TwistStamped),
+    ('gripper', Float64),
+    ('arm_pose', PoseStamped),
+    ('gripper_state', Float64),
+)
 #: Deep enough that a recorder that writes a video loses nothing that is sent reliably.
 _DEPTH: Final = 100
 _REPORT_INTERVAL_S: Final = 0.2
@@ -89,7 +99,33 @@ class RecorderNode(Node):
             self.create_subscription(
                 message_type, topic, partial(self._receive, topic, write), profile, raw=True
             )
+        if self.settings.teleop:
+            self._record_teleop(self.settings.teleop.rstrip('/'), reliable)
         self._last_report = 0.0
+
+    def _record_teleop(self, name: str, reliable: QoSProfile) -> None:
+        """Record what a teleoperation hears and says, and count it by the last word of a topic."""
+        topics = [
+            (f'{name}/{side}/{topic}', kind)
+            for side in ('left', 'right')
+            for topic, kind in _TELEOP_TOPICS
+        ]
+        for topic, kind in [*topics, (f'{name.rpartition("/")[0]}/joy', Joy)]:
+            self._record_and_count(topic, kind, reliable)
+        self._record_and_count(f'{name}/state', TeleopState, qos.LATCHED)
+
+    def _record_and_count(self, topic: str, kind: type, profile: QoSProfile) -> None:
+        is_latched = profile is qos.LATCHED
+        write = self._bag and self._bag.connect(topic, kind, is_latched=is_latched)
+        word = topic.rpartition('/')[2]
+
+        def receive(cdr: bytes) -> None:
+            if write is not None:
+                write(cdr)
+            self._summary.teleop[word] += 1
+            self._report()
+
+        self.create_subscription(kind, topic, receive, profile, raw=True)
 
     def _bag_write(
         self, topic: str, message_type: type, is_raw_image: bool
@@ -138,6 +174,7 @@ class RunSummary:
     def __init__(self) -> None:
         """Start empty."""
         self.num_diagnostics = 0
+        self.teleop: Counter[str] = Counter()
         self._images: list[int] = []
         self._poses: list[tuple[int, float, int, int]] = []  # stamp, age, processed, dropped
         self._hands: list[tuple[int, HandPose]] = []
@@ -167,6 +204,7 @@ class RunSummary:
             'hands': len(self._hands),
             'actions': len(self._actions),
             'diagnostics': self.num_diagnostics,
+            **self.teleop,
         }
 
     def save(self, path: Path) -> None:

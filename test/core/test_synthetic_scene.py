@@ -296,6 +296,17 @@ def test_written_clip_can_be_read_back(tmp_path):
         assert np.abs(given.keypoints_3d - made.keypoints_3d).max() < FILE_STEP_M
 
 
+def test_a_clip_rendered_by_two_processes_is_the_same(tmp_path):
+    spec = dataclasses.replace(SMALL, duration_s=0.2)
+    files = []
+    for num_processes in (1, 2):
+        video, truth = (tmp_path / f'{num_processes}.{kind}' for kind in ('mp4', 'json'))
+        done = list(write_clip(spec, video, truth, rate_hz=15.0, num_processes=num_processes))
+        assert done == [1, 2, 3]
+        files.append((video.read_bytes(), truth.read_bytes()))
+    assert files[0] == files[1]
+
+
 def test_clip_that_cannot_be_written_is_told(tmp_path):
     nowhere = tmp_path / 'missing' / 'clip.mp4'
     with pytest.raises(SourceError, match='cannot write'):
