@@ -16,6 +16,7 @@ from hand_perception.pipeline.backends import (
     load_recogniser,
     load_reconstructor,
 )
+from hand_perception.pipeline.calibrate import HandMeasurement, scale_of_palm
 from hand_perception.pipeline.detect import Observations, observe_hands
 from hand_perception.pipeline.follow import follow_boxes, follow_hands
 from hand_perception.pipeline.outliers import OutlierGate
@@ -121,6 +122,14 @@ class HandPipeline:
         if self._reconstructor.takes_boxes:
             return f'{self._reconstructor.device_name}, boxes on {self._backend.device}'
         return str(self._backend.device)
+
+    def measure_hand(self, is_right: bool | None) -> HandMeasurement:
+        """Begin to measure how large a hand is: the right (True), the left, or the one seen."""
+        return HandMeasurement(self._reconstructor.model, is_right=is_right)
+
+    def scale_of_palm(self, width_m: float) -> float:
+        """Give the hand_scale of a hand whose palm is so wide across the knuckles, metres."""
+        return scale_of_palm(self._reconstructor.model, width_m)
 
     def new_stream(self, *, next_track_id: int = 1) -> StreamState:
         """Make the memory for one camera; ids of its tracks start at ``next_track_id``."""

@@ -1,6 +1,5 @@
 """The node ``perception``: camera images in, hands and what they do out."""
 
-import concurrent.futures
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,7 +10,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_srvs.srv import SetBool, Trigger
+from std_srvs.srv import SetBool
 
 from hand_perception.actions import ActionEstimate
 from hand_perception.config import PerceptionSettings
@@ -21,6 +20,7 @@ from hand_perception.pipeline.stream import HandPipeline
 from hand_perception.ros import qos
 from hand_perception.ros.action_outputs import ActionPublisher
 from hand_perception.ros.boxes import BoxMatcher, ImageWithBoxes, check_box_source
+from hand_perception.ros.calibration import CalibrationService
 from hand_perception.ros.camera import CameraTable
 from hand_perception.ros.cdr import read_stamp_ns
 from hand_perception.ros.controller_topics import ControllerTopics
@@ -30,13 +30,12 @@ from hand_perception.ros.inputs import FrameReader
 from hand_perception.ros.outputs import ResultPublisher
 from hand_perception.ros.params import NodeParameters
 from hand_perception.ros.process import forwarded_logs, run_node
+from hand_perception.ros.shape_reset import ShapeReset
 from hand_perception.ros.status import QosProblems, StatusPublisher
 from hand_perception.ros.topics import publisher_maker
 from hand_perception.ros.worker import NewestItemWorker
 
 _DIAGNOSTICS_PERIOD_S: Final = 1.0
-#: A service waits this long for the image that is being processed.
-_RESET_TIMEOUT_S: Final = 10.0
 #: Start of the part of a serialised CameraInfo that does not change from image to image: what
 #: follows the 4-byte encapsulation header and the 8-byte stamp.
 _AFTER_STAMP: Final = 12
@@ -96,7 +95,7 @@ class PerceptionNode(Node):
         self._worker.start()
         self._listen(settings)
         self.create_service(SetBool, '~/enable', self._enable)
-        self.create_service(Trigger, '~/reset_shapes', self._reset_shapes)
+        self._offer_hand_sizes(settings, self._worker)
         self._report_status()
         self.get_logger().info(
             f'ready: {self._pipeline.backend_name} on {self._pipeline.device_name}, hand model '
@@ -140,6 +139,22 @@ class PerceptionNode(Node):
                 hands_per_side=hands_per_side,
                 statistics=self._statistics,
             )
+
+    def _offer_hand_sizes(
+        self, settings: PerceptionSettings, worker: NewestItemWorker[ImageWithBoxes]
+    ) -> None:
+        """Offer the services about how large hands are."""
+        self._shape_reset = ShapeReset(
+            self,
+            run=worker.call if settings.backend == 'hamer' else None,
+            forget=self._forget_shapes,
+        )
+        self._calibration = CalibrationService(
+            self,
+            start=self._pipeline.measure_hand,
+            scale_of_palm=self._pipeline.scale_of_palm,
+            is_enabled=lambda: self._is_enabled,
+        )
 
     def _report_status(self) -> None:
         """Publish diagnostics from now on."""
@@ -262,24 +277,6 @@ class PerceptionNode(Node):
             self._worker.call(self._clear_markers)  # the worker alone publishes results
         return response
 
-    def _reset_shapes(self, request: Any, response: Any) -> Any:
-        """Have the worker, which alone touches the stream, forget the shapes of all hands."""
-        if self._settings.backend != 'hamer':
-            response.success = True
-            response.message = f'the back end {self._pipeline.backend_name} holds no shapes'
-        elif self._worker is not None:
-            forgotten = self._worker.call(self._forget_shapes)
-            concurrent.futures.wait([forgotten], _RESET_TIMEOUT_S)
-            response.success = forgotten.done()
-            if forgotten.done():
-                response.message = f'shapes of {forgotten.result()} hands forgotten'
-            else:
-                response.message = (
-                    f'the image at work takes longer than {_RESET_TIMEOUT_S:g} s; shapes are '
-                    'forgotten right after it'
-                )
-        return response
-
     def _take_settings(self, settings: PerceptionSettings) -> None:
         self._settings = settings
 
@@ -305,6 +302,7 @@ class PerceptionNode(Node):
             self._state.reset()  # another camera: nothing that was followed is where it was
         self._stream_key = stream_key
         result = self._pipeline.step(self._state, frame)
+        self._calibration.see(result)
         if result.is_between_tokens:
             self._statistics.add_drop(DropCause.BETWEEN_TOKENS)
         else:

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from dataclasses import replace
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
@@ -86,6 +87,9 @@ class FakePipeline:
         told: what is said of the actions of every image; a function of the frame.
         action_error: raised once by the next recognition when it is not None.
         is_between_tokens: the next images are not looked at by HTT, whose hands are asked for.
+        raw_hands: the same as ``hands`` before smoothing.
+        horizon_ns: how far ahead hands are predicted.
+        measurement: what measures the size of a hand.
     """
 
     backend_name = 'landmarks'
@@ -102,6 +106,9 @@ class FakePipeline:
         self.action_error = None
         self.is_between_tokens = False
         self.hands = tuple(hands)
+        self.raw_hands = None
+        self.horizon_ns = 50_000_000
+        self.measurement = None
         self.faces_right = faces
         self.frames = []
         self.settings = None
@@ -128,9 +135,20 @@ class FakePipeline:
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,
             hands=self.hands,
+            raw_hands=self.raw_hands,
             is_between_tokens=self.is_between_tokens,
             stage_s=(('fake', 0.001),),
         )
+
+    def look_ahead(self, state, result, stamp_ns):
+        reached_ns = min(stamp_ns, result.stamp_ns + self.horizon_ns)
+        return reached_ns, tuple(replace(hand, is_predicted=True) for hand in result.hands)
+
+    def measure_hand(self, is_right):
+        return self.measurement
+
+    def scale_of_palm(self, width_m):
+        return width_m / 0.08
 
     def recognise(self, state, frame, result):
         self.recognised.append(result)

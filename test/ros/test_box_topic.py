@@ -165,7 +165,7 @@ def test_shapes_are_forgotten_between_two_images(bench):
 
 
 def test_shapes_that_cannot_be_forgotten_in_time_are_so_after_the_image(bench, monkeypatch):
-    monkeypatch.setattr('hand_perception.ros.perception_node._RESET_TIMEOUT_S', 0.0)
+    monkeypatch.setattr('hand_perception.ros.shape_reset.TIMEOUT_S', 0.0)
     detector = Detector(bench)
     shapes = detector.pipeline.state.shapes
     shapes.step([1], np.ones((1, 10)), [True], hold_after=5)
