@@ -231,6 +231,35 @@ def test_a_new_clip_of_two_phases_does_not_vote_with_the_one_before():
         expect_same_step(step, other)
 
 
+def test_a_phase_that_told_nothing_in_a_new_clip_has_no_vote_in_it():
+    engine, feats = engine_of('two_phase'), features(2 * T + 8)
+
+    def run(feats, count):
+        state = engine.new_state()
+        steps = [
+            engine.step(state, feature, token(i, phase=i % 2), action_interval=3)
+            for i, feature in enumerate(feats)
+        ]
+        return [step.action_prob for step in steps[-count:]]
+
+    after_another, fresh = run(feats, 8), run(feats[2 * T :], 8)
+    for prob, other in zip(after_another, fresh, strict=True):
+        assert (prob is None) == (other is None)
+        if prob is not None:
+            np.testing.assert_allclose(prob, other, atol=ATOL)
+    assert sum(prob is not None for prob in fresh) >= 2
+
+
+def test_phases_that_end_in_different_clips_begin_the_next_together():
+    engine, feats = engine_of('two_phase'), features(2 * T + 1)
+    state, _ = run_engine(engine, feats, phases=2)  # only the even phase is in its second clip
+    engine.finish(state)
+    _, fresh = run_engine(engine, feats[:6], phases=2)
+    for i, other in enumerate(fresh):
+        step = engine.step(state, feats[i], token(i, phase=i % 2), action_interval=1)
+        expect_same_step(step, other)
+
+
 def test_a_lost_image_leaves_the_other_phase_as_it_is():
     engine = engine_of('two_phase')
     feats = features(8)
