@@ -12,10 +12,10 @@ from torch import Tensor
 
 from hand_perception.datatypes import FloatArray, Frame, ImageArray
 from hand_perception.models.htt.preprocess import network_image
+from hand_perception.pipeline.sliding import SlidingEngine
 from hand_perception.pipeline.temporal import (
     Engine,
     EngineStep,
-    SlidingEngine,
     Span,
     TemporalNetwork,
     TiledEngine,

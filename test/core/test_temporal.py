@@ -289,6 +289,25 @@ def test_an_engine_that_finished_is_as_new(name):
 
 
 @pytest.mark.parametrize('name', ENGINES)
+@pytest.mark.parametrize('count', [0, 1, 5, T + 1])
+def test_an_engine_that_forgot_its_clip_is_as_one_that_finished_it(name, count):
+    engine = engine_of(name)
+    phases = 2 if name == 'two_phase' else 1
+    feats = features(max(count, 10), seed=6)
+    forgot, _ = run_engine(engine, feats[:count], phases=phases)
+    finished, _ = run_engine(engine, feats[:count], phases=phases)
+    engine.forget(forgot)
+    engine.finish(finished)
+    assert engine.finish(forgot) is None
+    for i, feature in enumerate(feats[:10]):
+        ours, theirs = (
+            engine.step(state, feature, token(i, phase=i % phases), action_interval=1)
+            for state in (forgot, finished)
+        )
+        expect_same_step(ours, theirs)
+
+
+@pytest.mark.parametrize('name', ENGINES)
 def test_nothing_is_told_at_the_end_of_nothing(name):
     engine = engine_of(name)
     state = engine.new_state()
@@ -319,6 +338,28 @@ def test_a_feature_that_is_not_finite_is_as_if_it_had_not_come(
     ended = engine.finish(state)
     assert ended.action_prob is not None
     assert np.isfinite(ended.action_prob).all()
+
+
+@pytest.mark.parametrize('rolling', [False, True])
+@pytest.mark.parametrize(
+    ('name', 'lookahead'), [('tiled', 0), ('sliding', 0), ('sliding', 2), ('two_phase', 0)]
+)
+def test_a_token_left_out_behind_a_full_window_leaves_the_window_full(name, lookahead, rolling):
+    phases = 2 if name == 'two_phase' else 1
+    feats = features(T * phases, seed=8)
+    engine = engine_of(name, lookahead=lookahead, rolling=rolling)
+
+    def full_window():
+        return run_engine(engine, feats, phases=phases)[0]
+
+    state, clean = full_window(), full_window()
+    span = engine.span(state)
+    poison = torch.full((64,), float('nan'))
+    assert engine.step(state, poison, token(len(feats)), action_interval=1) is None
+    assert engine.span(state) == span
+    ended, wanted = engine.finish(state), engine.finish(clean)
+    expect_same_step(ended, wanted)
+    assert ended.span == wanted.span
 
 
 def test_outputs_that_are_not_finite_leave_the_token_out():
