@@ -136,7 +136,8 @@ def run(options: argparse.Namespace) -> int:
         _check_count(matrices, source, options.intrinsics)
     check_writable(options.out)
     recogniser = HttRecogniser.load(settings)
-    stream, table, doubts, was_cut = recogniser.new_stream(), TokenTable(), _Doubts(), False
+    stream = recogniser.new_stream(tells_ended=True)
+    table, doubts, was_cut = TokenTable(), _Doubts(), False
     bar = tqdm(total=source.num_frames, unit='image', disable=None)
     with contextlib.closing(source), contextlib.closing(bar):
         try:
