@@ -130,7 +130,10 @@ class HttRecogniser:
             loaded.sizes, loaded.dataset, settings.htt_labels, stored=loaded.labels
         )
         for sentence in check_windows(
-            loaded, window=windows.window, pose_window=windows.pose_window
+            loaded,
+            window=windows.window,
+            pose_window=windows.pose_window,
+            token_rate_hz=settings.token_rate_hz,
         ):
             _logger.warning('%s', sentence)
         torch.set_num_threads(settings.num_threads)

@@ -409,6 +409,12 @@ def test_other_windows_than_those_of_the_training_are_told(checkpoint, caplog):
     assert 'trained with 12' in caplog.text
 
 
+def test_another_rate_of_tokens_than_that_of_the_training_is_told(checkpoint, caplog):
+    load(checkpoint, htt_window=12, htt_pose_window=4, token_rate_hz=30.0)
+    assert 'token_rate_hz is 30' in caplog.text
+    assert 'set it to 15' in caplog.text
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('engine', ['tiled', 'sliding', 'two_phase'])
