@@ -7,8 +7,9 @@ follows the hands as the node does, once by their size alone and once with the d
 compares with the truth. Hands of which at least half is visible have to be found; a hand told
 where at most a tenth of one is visible counts as ``hidden``, one told where none is as ``false``.
 ``new id``: a hand that was in sight all along got another id. ``swap``: an id went over to the
-other hand. ``2 sigma``: share of distances within two told standard deviations. Errors are medians
-and, after the slash, 95th percentiles. The last row is all of it.
+other hand. ``jumps``: images in which the wrist jumped by 5 cm against the true one. ``2 sigma``:
+share of distances within two told standard deviations. Errors are medians and, after the slash,
+95th percentiles. The last row is all of it.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from hand_perception.synthetic.situations import SITUATIONS
 from hand_perception.synthetic.skin import SKIN_TONES
 
 _HEAD = (
-    'situation', 'images', 'found', 'side', 'false', 'hidden', 'new id', 'swap', 'flips',
+    'situation', 'images', 'found', 'side', 'false', 'hidden', 'new id', 'swap', 'jumps', 'flips',
     'turn, deg', 'mono: wrist, mm', 'distance, mm', '2 sigma', 'depth: wrist, mm',
     'distance, mm', '2 sigma',
 )  # fmt: skip
@@ -89,7 +90,16 @@ def row_of(name: str, mono: TrackingErrors, deep: TrackingErrors) -> tuple[str, 
         str(mono.num_images),
         f'{mono.recall:.1%}',
         f'{mono.side_accuracy:.1%}',
-        *(str(n) for n in (mono.num_false, mono.num_hidden, mono.num_new_ids, mono.num_swaps)),
+        *(
+            str(n)
+            for n in (
+                mono.num_false,
+                mono.num_hidden,
+                mono.num_new_ids,
+                mono.num_swaps,
+                mono.num_jumps,
+            )
+        ),
         f'{mono.flip_share:.1%}',
         _spread(np.rad2deg(mono.rotation_error_rad)),
         *_distances(mono),

@@ -13,6 +13,7 @@ from pathlib import Path
 from hand_perception.synthetic.backgrounds import BACKGROUNDS
 from hand_perception.synthetic.clip import CLIP_SPEC, num_clip_frames, write_clip
 from hand_perception.synthetic.scripts import SCRIPTS
+from hand_perception.synthetic.situations import SITUATIONS
 from hand_perception.synthetic.skin import SKIN_TONES
 from hand_perception.synthetic.truth import CLIP_VIDEO
 
@@ -24,6 +25,8 @@ def main() -> None:
                         help='files to write, without .mp4 and .json')  # fmt: skip
     parser.add_argument('--seed', type=int, default=CLIP_SPEC.seed)
     parser.add_argument('--script', choices=sorted(SCRIPTS), default=CLIP_SPEC.script)
+    parser.add_argument('--situations', nargs='+', choices=list(SITUATIONS), default=[],
+                        help='one after the other, instead of the script')  # fmt: skip
     parser.add_argument('--width', type=int, default=CLIP_SPEC.width)
     parser.add_argument('--height', type=int, default=CLIP_SPEC.height)
     parser.add_argument('--duration', type=float, help='seconds; the script at its natural pace')
@@ -34,7 +37,8 @@ def main() -> None:
     natural = SCRIPTS[asked.script].duration_s
     spec = dataclasses.replace(
         CLIP_SPEC, seed=asked.seed, script=asked.script, width=asked.width, height=asked.height,
-        duration_s=asked.duration or natural, background=asked.background, skin_tone=asked.skin,
+        duration_s=asked.duration or natural, situations=tuple(asked.situations),
+        background=asked.background, skin_tone=asked.skin,
     )  # fmt: skip
     video, truth = asked.out.with_suffix('.mp4'), asked.out.with_suffix('.json')
     video.parent.mkdir(parents=True, exist_ok=True)

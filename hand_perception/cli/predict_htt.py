@@ -19,7 +19,7 @@ from hand_perception.actions import LabelMap
 from hand_perception.calibration_file import read_intrinsics
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Camera, DoubleArray, FloatArray, Frame
-from hand_perception.errors import CameraError, ConfigError, SourceError
+from hand_perception.errors import CameraError, ConfigError, HandPerceptionError, SourceError
 from hand_perception.pipeline.htt_recogniser import HttRecogniser
 from hand_perception.pipeline.htt_stream import HttStep
 from hand_perception.pipeline.temporal_results import TokenResult
@@ -135,33 +135,52 @@ def run(options: argparse.Namespace) -> int:
     if matrices is not None and isinstance(source, ImageFolder):
         _check_count(matrices, source, options.intrinsics)
     check_writable(options.out)
-    recogniser = HttRecogniser.load(settings)
-    stream, table, doubts, was_cut = recogniser.new_stream(), TokenTable(), _Doubts(), False
+    cameras, was_cut = _Cameras(source, matrices, options), False
+    clip = _Clip(HttRecogniser.load(settings), settings, options.out)
     bar = tqdm(total=source.num_frames, unit='image', disable=None)
-    with contextlib.closing(source), contextlib.closing(bar):
+    with contextlib.closing(source), contextlib.closing(bar), clip:
         try:
             for item in source.frames():
-                frame = _frame(source, item, matrices, options)
-                step = stream.step(frame)
-                if step is not None:
-                    doubts.add(step)
-                    table.add(
-                        item.name,
-                        frame,
-                        step,
-                        leaves_full_windows=settings.htt_endless == 'clip',
-                    )
+                clip.add(item.name, _frame(source, item, cameras.of(item)))
                 bar.update()
         except SourceError as error:
             was_cut = True
             tqdm.write(f'hand_perception predict: {error}', file=sys.stderr)
-    if (step := stream.finish()) is not None:
-        table.close(step)
-    arrays = table.arrays(recogniser.label_map)
-    np.savez_compressed(options.out, **cast(Any, arrays))
-    _say(arrays, recogniser, stream.num_left_out)
-    doubts.say()
     return int(was_cut)
+
+
+class _Clip(contextlib.AbstractContextManager['_Clip']):
+    """What HTT says of one clip; written on exit."""
+
+    def __init__(self, recogniser: HttRecogniser, settings: PipelineSettings, path: Path) -> None:
+        self._recogniser = recogniser
+        self._stream = recogniser.new_stream(tells_ended=True)
+        self._leaves_full_windows = settings.htt_endless == 'clip'
+        self._path = path
+        self._table = TokenTable()
+        self._doubts = _Doubts()
+
+    def add(self, name: str, frame: Frame) -> None:
+        """Look at the next image."""
+        step = self._stream.step(frame)
+        if step is not None:
+            self._doubts.add(step)
+            self._table.add(name, frame, step, leaves_full_windows=self._leaves_full_windows)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what was told, also when the run was interrupted: nothing is lost."""
+        if kind is not None and not self._table.names:
+            return
+        # A refused image has not reached the stream; of other errors and of Ctrl-C nobody knows
+        # what they left undone, so the open window stays open.
+        if kind is None or issubclass(kind, HandPerceptionError):
+            step = self._stream.finish()
+            if step is not None:
+                self._table.close(step)
+        arrays = self._table.arrays(self._recogniser.label_map)
+        np.savez_compressed(self._path, **cast(Any, arrays))
+        _say(arrays, self._recogniser, self._stream.num_left_out)
+        self._doubts.say()
 
 
 @dataclass(slots=True)
@@ -209,21 +228,7 @@ def _refuse_what_has_no_meaning(options: argparse.Namespace) -> None:
             )
 
 
-def _frame(
-    source: VideoSource,
-    item: VideoFrame,
-    matrices: DoubleArray | None,
-    options: argparse.Namespace,
-) -> Frame:
-    height, width = item.image_bgr.shape[:2]
-    if matrices is not None:
-        camera = _given_camera(matrices, item, width, height, options.intrinsics)
-    elif options.focal_px > 0:
-        camera = Camera.centred(width, height, focal_px=options.focal_px)
-    elif source.camera is not None:
-        camera = source.camera
-    else:
-        camera = Camera.assumed(width, height, focal_ratio=options.focal_ratio)
+def _frame(source: VideoSource, item: VideoFrame, camera: Camera) -> Frame:
     return Frame(
         image=item.image_bgr, is_rgb=False, stamp_ns=round(item.time_s * 1e9),
         frame_id=source.name, camera=camera,
@@ -239,19 +244,51 @@ def _check_count(matrices: DoubleArray, source: VideoSource, path: Path) -> None
         )
 
 
-def _given_camera(
-    matrices: DoubleArray, item: VideoFrame, width: int, height: int, path: Path
-) -> Camera:
-    if len(matrices) > 1 and item.index >= len(matrices):
-        raise CameraError(
-            f'{path} has {len(matrices)} matrices, but picture {item.name} is number '
-            f'{item.index + 1}; give one matrix, or one for every picture'
-        )
-    matrix = matrices[item.index if len(matrices) > 1 else 0]
-    return Camera(
-        width=width, height=height, fx=float(matrix[0, 0]), fy=float(matrix[1, 1]),
-        cx=float(matrix[0, 2]), cy=float(matrix[1, 2]),
-    )  # fmt: skip
+class _Cameras:
+    """The camera of each picture, as far as the user knows it."""
+
+    def __init__(
+        self, source: VideoSource, matrices: DoubleArray | None, options: argparse.Namespace
+    ) -> None:
+        self._source = source
+        self._matrices = matrices
+        self._options = options
+        self._first: tuple[int, int] | None = None
+
+    def of(self, item: VideoFrame) -> Camera:
+        """Give the camera of a picture.
+
+        Raises:
+            CameraError: the matrices are not of this picture.
+        """
+        height, width = item.image_bgr.shape[:2]
+        if self._matrices is not None:
+            return self._given(self._matrices, item, width, height)
+        if self._options.focal_px > 0:
+            return Camera.centred(width, height, focal_px=self._options.focal_px)
+        if self._source.camera is not None:
+            return self._source.camera
+        return Camera.assumed(width, height, focal_ratio=self._options.focal_ratio)
+
+    def _given(self, matrices: DoubleArray, item: VideoFrame, width: int, height: int) -> Camera:
+        path = self._options.intrinsics
+        if len(matrices) > 1 and item.index >= len(matrices):
+            raise CameraError(
+                f'{path} has {len(matrices)} matrices, but picture {item.name} is number '
+                f'{item.index + 1}; give one matrix, or one for every picture'
+            )
+        self._first = self._first or (width, height)
+        if len(matrices) == 1 and (width, height) != self._first:
+            raise CameraError(
+                f'{path} has one matrix, but picture {item.name} has {width}x{height} pixels and '
+                f'the first one {self._first[0]}x{self._first[1]}; give pictures of one size, or '
+                'one matrix for every picture'
+            )
+        matrix = matrices[item.index if len(matrices) > 1 else 0]
+        return Camera(
+            width=width, height=height, fx=float(matrix[0, 0]), fy=float(matrix[1, 1]),
+            cx=float(matrix[0, 2]), cy=float(matrix[1, 2]),
+        )  # fmt: skip
 
 
 def _say(arrays: dict[str, NDArray[Any]], recogniser: HttRecogniser, num_left_out: int) -> None:

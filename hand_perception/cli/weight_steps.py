@@ -11,9 +11,9 @@ from torch import Tensor
 from hand_perception.cli.doctor import OK, Finding
 from hand_perception.errors import ConfigError, WeightsError
 from hand_perception.models.safetensors_file import SUFFIX
+from hand_perception.models.weight_names import listed
 
 COPY_AGAIN: Final = 'copy the file again, compare its size and sha256 with the original'
-_MAX_NAMES: Final = 5
 
 
 def check_content(path: Path, tensors: Mapping[str, Tensor]) -> str:
@@ -34,8 +34,8 @@ def check_content(path: Path, tensors: Mapping[str, Tensor]) -> str:
     ]
     if wrong:
         raise WeightsError(
-            f'{path}: {", ".join(wrong[:_MAX_NAMES])} have values that are not finite; '
-            f'{COPY_AGAIN}'
+            f'{path}: {listed(wrong)} {"has" if len(wrong) == 1 else "have"} values that are not '
+            f'finite; {COPY_AGAIN}'
         )
     return 'every byte read; all numbers are finite'
 

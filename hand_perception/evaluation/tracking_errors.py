@@ -17,6 +17,9 @@ HIDDEN_SHARE: Final = 0.1
 #: A rotation this far off is a flip, radians.
 FLIP_RAD: Final = np.deg2rad(60.0)
 
+#: An error of the wrist that changes by this much from image to image is a jump, metres.
+JUMP_M: Final = 0.05
+
 
 class TrueHand(HandPoints, Protocol):
     """A true hand of which is known how much is visible: ``synthetic.truth.HandTruth``."""
@@ -58,6 +61,8 @@ class TrackingErrors:
         num_wrong_side: of the M, told as the other side.
         num_new_ids: visible hands that got another track id without having been out of sight.
         num_swaps: track ids that went over to the other hand.
+        num_jumps: hands, also those seen in part, whose wrist jumped by more than ``JUMP_M``
+            against the true one since the image before, under the same id.
         wrist_error_m: (M,) distance of the wrist from the true one.
         depth_error_m: (M,) found minus true distance of the wrist along the viewing axis.
         told_stddev_m: (M,) standard deviation of that, as told.
@@ -71,6 +76,7 @@ class TrackingErrors:
     num_wrong_side: int
     num_new_ids: int
     num_swaps: int
+    num_jumps: int
     wrist_error_m: DoubleArray
     depth_error_m: DoubleArray
     told_stddev_m: DoubleArray
@@ -117,7 +123,8 @@ def evaluate_tracking(
         )
     ids: dict[bool, int] = {}  # of hands that have been in sight since they got them
     owners: dict[int, bool] = {}
-    counts = dict.fromkeys(('visible', 'false', 'hidden', 'side', 'new', 'swaps'), 0)
+    last_off: dict[int, DoubleArray] = {}  # of the image before
+    counts = dict.fromkeys(('visible', 'false', 'hidden', 'side', 'new', 'swaps', 'jumps'), 0)
     rows: list[tuple[float, float, float, float]] = []
     for true_hands, found_hands in zip(truth, found, strict=True):
         in_sight = [hand for hand in true_hands if _visible_share(hand) > HIDDEN_SHARE]
@@ -130,6 +137,10 @@ def evaluate_tracking(
         num_behind = len(match_hands(hidden, rest))
         counts['hidden'] += num_behind
         counts['false'] += len(rest) - num_behind
+        off = {found_hands[j].track_id: _wrist_off(in_sight[i], found_hands[j]) for i, j in pairs}
+        moved = [np.linalg.norm(off[name] - last_off.get(name, off[name])) for name in off]
+        counts['jumps'] += sum(bool(step > JUMP_M) for step in moved)
+        last_off = off
         for i, j in pairs:
             true, told = in_sight[i], found_hands[j]
             counts['new'] += ids.get(true.is_right, told.track_id) != told.track_id
@@ -147,6 +158,7 @@ def evaluate_tracking(
         num_wrong_side=counts['side'],
         num_new_ids=counts['new'],
         num_swaps=counts['swaps'],
+        num_jumps=counts['jumps'],
         wrist_error_m=columns[0],
         depth_error_m=columns[1],
         told_stddev_m=columns[2],
@@ -171,6 +183,7 @@ def merge_tracking(parts: Sequence[TrackingErrors]) -> TrackingErrors:
         num_wrong_side=total('num_wrong_side'),
         num_new_ids=total('num_new_ids'),
         num_swaps=total('num_swaps'),
+        num_jumps=total('num_jumps'),
         wrist_error_m=joined('wrist_error_m'),
         depth_error_m=joined('depth_error_m'),
         told_stddev_m=joined('told_stddev_m'),
@@ -179,12 +192,16 @@ def merge_tracking(parts: Sequence[TrackingErrors]) -> TrackingErrors:
 
 
 def _errors(true: TrueHand, told: TrackedHand) -> tuple[float, float, float, float]:
-    off = np.asarray(told.keypoints_3d[0], np.float64) - true.keypoints_3d[0]
+    off = _wrist_off(true, told)
     angle = float('nan')
     if true.wrist_rotation is not None:
         turn = np.asarray(told.wrist_rotation, np.float64).T @ true.wrist_rotation
         angle = float(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1)))
     return float(np.linalg.norm(off)), float(off[2]), told.depth_stddev_m, angle
+
+
+def _wrist_off(true: TrueHand, told: TrackedHand) -> DoubleArray:
+    return np.asarray(told.keypoints_3d[0], np.float64) - true.keypoints_3d[0]
 
 
 def _visible_share(hand: TrueHand) -> float:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -129,7 +130,10 @@ class HttRecogniser:
             loaded.sizes, loaded.dataset, settings.htt_labels, stored=loaded.labels
         )
         for sentence in check_windows(
-            loaded, window=windows.window, pose_window=windows.pose_window
+            loaded,
+            window=windows.window,
+            pose_window=windows.pose_window,
+            token_rate_hz=settings.token_rate_hz,
         ):
             _logger.warning('%s', sentence)
         torch.set_num_threads(settings.num_threads)
@@ -159,8 +163,12 @@ class HttRecogniser:
         """Make the memory for one camera stream."""
         return HttState(self.new_stream(), lookahead=self._windows.lookahead)
 
-    def new_stream(self) -> HttStream:
-        """Begin a stream of what HTT says of images, ungated."""
+    def new_stream(self, *, tells_ended: bool = False) -> HttStream:
+        """Begin a stream of what HTT says of images, ungated.
+
+        Args:
+            tells_ended: a stream that begins anew computes what the end of the clip before adds.
+        """
         settings = self._settings
         return HttStream(
             self._network,
@@ -169,6 +177,7 @@ class HttRecogniser:
             token_rate_hz=settings.token_rate_hz,
             token_gap_s=settings.token_gap_s,
             action_interval=settings.action_interval,
+            tells_ended=tells_ended,
             cuda_stream=self._cuda_stream,
         )
 
@@ -213,13 +222,16 @@ class HttRecogniser:
 
     def _estimate(self, state: HttState, frame: Frame, step: HttStep) -> ActionEstimate:
         settings, labels = self._settings, self.label_map
+        limits = GateLimits.of(settings, num_phases=self._windows.num_phases)
+        # A window shorter than the least number of images is never longer than full.
+        limits = replace(limits, min_tokens=min(limits.min_tokens, step.span.num_full))
         problem = step.problem or self._lack_of_hands(state)
         gated = state.gate.step(
             step.action_prob,
             stamp_ns=frame.stamp_ns,
             num_tokens=step.span.num_tokens,
             labels=labels.actions,
-            limits=GateLimits.of(settings, num_phases=self._windows.num_phases),
+            limits=limits,
             problem=problem,
         )
         actions = objects = Ranking()
@@ -254,7 +266,8 @@ class HttRecogniser:
         num_images = self._windows.pose_window * self._windows.num_phases
         if state.has_seen_hand and state.num_without_hand < num_images:
             return ''
-        return f'no hand seen in the last {min(state.num_without_hand, num_images)} images'
+        num_seen = min(state.num_without_hand, num_images)
+        return f'no hand seen in the last {"image" if num_seen == 1 else f"{num_seen} images"}'
 
     def _told_object(self, gated: Gated, objects: Ranking) -> tuple[str, float]:
         """Name the object of a known action where it is likely enough itself."""

@@ -1,10 +1,9 @@
 """One stream of images through HTT: which are looked at, what they say, and why they may not."""
 
 import contextlib
-import time
 import zlib
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import torch
@@ -12,10 +11,11 @@ from torch import Tensor
 
 from hand_perception.datatypes import FloatArray, Frame, ImageArray
 from hand_perception.models.htt.preprocess import network_image
+from hand_perception.pipeline.sliding import SlidingEngine
+from hand_perception.pipeline.stream_state import Stopwatch
 from hand_perception.pipeline.temporal import (
     Engine,
     EngineStep,
-    SlidingEngine,
     Span,
     TemporalNetwork,
     TiledEngine,
@@ -43,7 +43,8 @@ class HttStep:
     Attributes:
         stamp_ns: of the image; at the end of a clip, of its last token.
         reset_reason: why the stream began anew with this image; empty when it did not.
-        ended: what the end of the clip before added, when the stream began anew.
+        ended: what the end of the clip before added, when the stream began anew and this was
+            asked for.
         problem: why nothing that is told now should be believed; empty when nothing is wrong.
         is_left_out: the image is no token after all: numbers were not finite.
         tokens: poses that are told for the first time: that of this image, of an earlier one
@@ -85,19 +86,6 @@ class _Stillness:
         return f'the image has not changed for {still_s:.1f} s'
 
 
-@dataclass(slots=True)
-class _Laps:
-    """Seconds per stage."""
-
-    stages: list[tuple[str, float]] = field(default_factory=list)
-    last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.stages.append((stage, now - self.last))
-        self.last = now
-
-
 def make_engine(network: TemporalNetwork, settings: TemporalSettings) -> Engine:
     """Make the engine that the settings name."""
     if settings.engine == 'two_phase':
@@ -124,6 +112,7 @@ class HttStream:
         token_rate_hz: float,
         token_gap_s: float,
         action_interval: int = 1,
+        tells_ended: bool = False,
         cuda_stream: 'torch.cuda.Stream | None' = None,
     ) -> None:
         """Start with no images.
@@ -135,16 +124,20 @@ class HttStream:
             token_rate_hz: images looked at per second, chosen by stamp; 0 looks at every image.
             token_gap_s: a longer time without a token starts anew.
             action_interval: the action is told at every n-th token.
+            tells_ended: a stream that begins anew computes what the end of the clip before adds.
             cuda_stream: where work is queued on a GPU; None: on the current stream.
         """
         self._network = network
         self._kernel = kernel
         self._engine = make_engine(network, settings)
-        self._memory: Any = self._engine.new_state()
         self._num_phases = settings.num_phases
         self._clock = TokenClock(token_rate_hz, gap_s=token_gap_s, num_phases=self._num_phases)
         self._stillness = _Stillness()
         self._cuda_stream = cuda_stream
+        # Where it is written later: another stream would have to be waited for.
+        with self._on_device():
+            self._memory: Any = self._engine.new_state()
+        self._tells_ended = tells_ended
         self._num_tokens = 0
         self._last_stamp_ns = 0
         self.action_interval = action_interval
@@ -162,21 +155,21 @@ class HttStream:
         choice = self._clock.choose(frame.stamp_ns)
         if not choice.is_token:
             return None
-        laps = _Laps()
+        watch = Stopwatch()
         ended = None
         if choice.reset_reason:
-            ended = self.finish()
+            ended = self._end_clip()
             self._stillness = _Stillness()
         view, image = network_image(frame.image, is_rgb=frame.is_rgb, kernel=self._kernel)
         problem = self._stillness.look(image, frame.stamp_ns) or self._clock.slow_reason
-        laps.lap('htt_image')
+        watch.lap('htt_image')
         token = Token(
             index=self._num_tokens, stamp_ns=frame.stamp_ns, camera=frame.camera, view=view,
             phase=choice.phase,
         )  # fmt: skip
         with torch.inference_mode(), self._on_device():
             feature = self._network.features(torch.from_numpy(image)[None])[0]
-            laps.lap('htt_backbone')
+            watch.lap('htt_backbone')
             done = self._engine.step(
                 self._memory, feature, token, action_interval=self.action_interval
             )
@@ -190,10 +183,10 @@ class HttStream:
             self._num_tokens += 1
         self._last_stamp_ns = frame.stamp_ns
         step = self._told(frame.stamp_ns, done)
-        laps.lap('htt_temporal')
+        watch.lap('htt_temporal')
         return replace(
             step, reset_reason=choice.reset_reason, ended=ended, problem=problem,
-            is_left_out=done is None, stage_s=tuple(laps.stages),
+            is_left_out=done is None, stage_s=tuple(watch.stages),
         )  # fmt: skip
 
     def finish(self) -> HttStep | None:
@@ -205,6 +198,13 @@ class HttStream:
         with torch.inference_mode(), self._on_device():
             done = self._engine.finish(self._memory)
         return None if done is None else self._told(self._last_stamp_ns, done)
+
+    def _end_clip(self) -> HttStep | None:
+        """End the clip, without computing what nobody asks for."""
+        if self._tells_ended:
+            return self.finish()
+        self._engine.forget(self._memory)
+        return None
 
     def _told(self, stamp_ns: int, done: EngineStep | None) -> HttStep:
         if done is None:

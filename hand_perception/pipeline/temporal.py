@@ -119,14 +119,18 @@ class Engine(Protocol):
             None without tokens.
         """
 
+    def forget(self, state: Any) -> None:
+        """End the clip without telling anything; the next token begins another clip."""
+
     def span(self, state: Any) -> Span:
         """Say what the action window holds."""
 
 
-class _Blocks:
+class EngineBlocks:
     """What the engines share: network, sizes, and the action window."""
 
     def __init__(self, network: TemporalNetwork, settings: TemporalSettings) -> None:
+        """Take the network and how tokens are put together."""
         self._network = network
         self._settings = settings
 
@@ -144,13 +148,32 @@ class _Blocks:
             is_final=has_ended or state.num_inputs == self._settings.window,
         )
 
-    def _make_room(self, state: TemporalState, num_rows: int) -> None:
-        """Let go of the oldest action inputs where ``num_rows`` more have no room."""
-        if state.num_inputs + num_rows > self._settings.window:
-            state.drop_oldest(self._settings.pose_window)
+    def forget(self, state: TemporalState) -> None:
+        """End the clip without telling anything; see Engine."""
+        if state.num_taken:
+            state.start_clip()
 
-    def _action(self, state: TemporalState, num_inputs: int) -> Tensor:
-        return self._network.action(state.action_inputs[None, :num_inputs])[0]
+    def _begins_clip(self, state: TemporalState) -> bool:
+        """Whether the next token leaves a full window for a new one."""
+        return not self._settings.is_rolling and state.num_taken == self._settings.window
+
+    def _num_leaving(self, state: TemporalState, num_rows: int) -> int:
+        """Say how many of the oldest action inputs have no room beside ``num_rows`` more."""
+        if self._begins_clip(state):
+            return state.num_inputs
+        is_full = state.num_inputs + num_rows > self._settings.window
+        return self._settings.pose_window if is_full else 0
+
+    def _let_go(self, state: TemporalState, num_leaving: int, num_rows: int) -> None:
+        """Make room for a token that is taken, whose rows lie behind those in use."""
+        begins_clip = self._begins_clip(state)
+        if num_leaving:
+            state.drop_oldest(num_leaving, num_more=num_rows)
+        if begins_clip:
+            state.start_clip()
+
+    def _action(self, state: TemporalState, first: int, end: int) -> Tensor:
+        return self._network.action(state.action_inputs[None, first:end])[0]
 
     def _rows(
         self, tokens: Sequence[Token], raw: FloatArray, object_logits: FloatArray
@@ -161,7 +184,7 @@ class _Blocks:
         return Rows(tokens=tuple(tokens), raw=raw[-count:], object_logits=object_logits[-count:])
 
 
-class TiledEngine(_Blocks):
+class TiledEngine(EngineBlocks):
     """The published windows: token k belongs to pose window k // t.
 
     Each token's pose is told at once from the tokens of its window so far, and again when the
@@ -173,24 +196,24 @@ class TiledEngine(_Blocks):
     ) -> EngineStep | None:
         """Add a token; see Engine."""
         settings = self._settings
-        if not settings.is_rolling and state.num_taken == settings.window:
-            state.start_clip()
         # While a pose window is open there is room for all of it.
-        self._make_room(state, 1)
+        left = self._num_leaving(state, 1)
         count = state.num_features + 1
         state.features[count - 1] = feature
-        num_inputs = state.num_inputs + 1
+        end = state.num_inputs + 1
         closes = count == settings.pose_window
-        is_due = state.num_untold + 1 >= action_interval or num_inputs == settings.window
+        is_due = state.num_untold + 1 >= action_interval or end - left == settings.window
         # Earlier tokens of the window change too, but nobody asks for them before.
-        told = self._window(state, count, count if closes or is_due else 1, num_inputs, is_due)
+        num_wanted = count if closes or is_due else 1
+        told = self._window(state, count, num_wanted, slice(left, end), is_due)
         if told is None:
             return None
+        self._let_go(state, left, 1)
         raw, object_logits, action_prob = told
         state.tokens.append(token)
-        state.stamps_ns[num_inputs - 1] = token.stamp_ns
+        state.stamps_ns[state.num_inputs] = token.stamp_ns
         state.num_features = 0 if closes else count
-        state.num_inputs = num_inputs
+        state.num_inputs += 1
         state.num_taken += 1
         state.num_untold = 0 if is_due else state.num_untold + 1
         finals = self._rows(tuple(state.tokens), raw, object_logits) if closes else None
@@ -209,21 +232,20 @@ class TiledEngine(_Blocks):
             return None
         finals, action_prob = None, None
         if state.num_features:
-            told = self._window(
-                state, state.num_features, state.num_features, state.num_inputs, True
-            )
+            count = state.num_features
+            told = self._window(state, count, count, slice(0, state.num_inputs), True)
             if told is not None:
                 finals = self._rows(tuple(state.tokens), told[0], told[1])
                 action_prob = told[2]
         else:
-            logits = to_host(self._action(state, state.num_inputs))
+            logits = to_host(self._action(state, 0, state.num_inputs))
             action_prob = None if logits is None else softmax(logits[0])
         span = self.span(state, has_ended=True)
         state.start_clip()
         return EngineStep(told=None, finals=finals, action_prob=action_prob, span=span)
 
     def _window(
-        self, state: TemporalState, count: int, num_wanted: int, num_inputs: int, is_due: bool
+        self, state: TemporalState, count: int, num_wanted: int, window: slice, is_due: bool
     ) -> tuple[FloatArray, FloatArray, FloatArray | None] | None:
         """Look at the open pose window anew.
 
@@ -231,7 +253,7 @@ class TiledEngine(_Blocks):
             state: with the features of the window in its first ``count`` rows.
             count: tokens of the window.
             num_wanted: how many of its newest tokens are asked for.
-            num_inputs: tokens of the action window with those of this window.
+            window: rows of the action window, those of this pose window at its end.
             is_due: whether the action is asked for; then all tokens of the window have to be.
 
         Returns:
@@ -239,95 +261,13 @@ class TiledEngine(_Blocks):
         """
         seen = self._network.pose(state.features[None, :count])[0]
         heads = self._network.heads(seen[count - num_wanted :])
-        state.action_inputs[num_inputs - num_wanted : num_inputs] = heads.action_inputs
+        state.action_inputs[window.stop - num_wanted : window.stop] = heads.action_inputs
         if not is_due:
             told = to_host(heads.raw, heads.object_logits)
             return None if told is None else (told[0], told[1], None)
-        told = to_host(heads.raw, heads.object_logits, self._action(state, num_inputs))
+        action = self._action(state, window.start, window.stop)
+        told = to_host(heads.raw, heads.object_logits, action)
         return None if told is None else (told[0], told[1], softmax(told[2]))
-
-
-class SlidingEngine(_Blocks):
-    """A pose window that ends at the newest token, whatever its number.
-
-    Each pose has t - 1 tokens of context (fewer at the start), ``lookahead`` of them later than
-    itself, and is told once. Not the published windows, so not the published numbers.
-    """
-
-    def step(
-        self, state: TemporalState, feature: Tensor, token: Token, *, action_interval: int
-    ) -> EngineStep | None:
-        """Add a token; see Engine."""
-        settings = self._settings
-        if not settings.is_rolling and state.num_taken == settings.window:
-            state.start_clip()
-        row = state.free_feature_row()
-        state.features[row] = feature
-        taken = state.num_taken + 1
-        is_last = not settings.is_rolling and taken == settings.window
-        count = min(settings.pose_window, taken)
-        seen = self._network.pose(state.features[None, row + 1 - count : row + 1])[0]
-        first = count - 1 - settings.lookahead
-        heads = self._network.heads(seen[max(first, 0) : count if is_last else max(first + 1, 0)])
-        num_rows = len(heads.raw)
-        self._make_room(state, num_rows)
-        num_inputs = state.num_inputs + num_rows
-        is_due = num_rows > 0 and (
-            state.num_untold + num_rows >= action_interval or num_inputs == settings.window
-        )
-        state.action_inputs[state.num_inputs : num_inputs] = heads.action_inputs
-        # The newest token is looked at even where another one is told.
-        asked = [seen[-1], heads.raw, heads.object_logits]
-        told = to_host(*asked, *([self._action(state, num_inputs)] if is_due else []))
-        if told is None:
-            return None
-        state.tokens.append(token)
-        state.num_features = row + 1
-        state.num_taken = taken
-        rows = self._told(state, told[1], told[2], is_last)
-        state.num_untold = 0 if is_due else state.num_untold + num_rows
-        return EngineStep(
-            told=rows,
-            finals=None,
-            action_prob=softmax(told[3]) if is_due else None,
-            span=self.span(state),
-        )
-
-    def finish(self, state: TemporalState) -> EngineStep | None:
-        """End the clip; see Engine."""
-        settings = self._settings
-        if not state.num_taken:
-            return None
-        count = min(settings.pose_window, state.num_taken)
-        end = state.num_features
-        seen = self._network.pose(state.features[None, end - count : end])[0]
-        num_left = min(settings.lookahead, state.num_taken)
-        if state.num_inputs == settings.window and not settings.is_rolling:
-            num_left = 0  # the last token of the clip has told them all
-        heads = self._network.heads(seen[count - num_left :])
-        while state.num_inputs + num_left > settings.window:
-            state.drop_oldest(settings.pose_window)
-        num_inputs = state.num_inputs + num_left
-        state.action_inputs[state.num_inputs : num_inputs] = heads.action_inputs
-        told = to_host(heads.raw, heads.object_logits, self._action(state, num_inputs))
-        rows = None if told is None else self._told(state, told[0], told[1], True)
-        span = self.span(state, has_ended=True)
-        state.start_clip()
-        action_prob = None if told is None else softmax(told[2])
-        return EngineStep(told=rows, finals=None, action_prob=action_prob, span=span)
-
-    def _told(
-        self, state: TemporalState, raw: FloatArray, object_logits: FloatArray, is_last: bool
-    ) -> Rows | None:
-        """Note the tokens that are told and give their rows."""
-        tokens = list(state.tokens)
-        end = len(tokens) if is_last else len(tokens) - self._settings.lookahead
-        told = tokens[end - len(raw) : end] if len(raw) else []
-        rows = self._rows(told, raw, object_logits)
-        stamps = [token.stamp_ns for token in told]
-        state.stamps_ns[state.num_inputs : state.num_inputs + len(told)] = stamps
-        state.num_inputs += len(told)
-        return rows
 
 
 def to_host(*tensors: Tensor) -> list[FloatArray] | None:

@@ -92,7 +92,7 @@ class TemporalState:
     Attributes:
         features: (2 t, C) of the newest images; how they are used is the engine's affair.
         num_features: rows of ``features`` in use.
-        action_inputs: (T, C), oldest first.
+        action_inputs: (T + 1, C), oldest first; the last row is for a token that may be left out.
         stamps_ns: (T,) of the rows of ``action_inputs``.
         num_inputs: rows of ``action_inputs`` in use.
         tokens: the newest ones, at most t.
@@ -105,7 +105,7 @@ class TemporalState:
         """Make room for C = ``width`` numbers per token."""
         t, window = settings.pose_window, settings.window
         self.features: Tensor = torch.zeros(2 * t, width, device=device)
-        self.action_inputs: Tensor = torch.zeros(window, width, device=device)
+        self.action_inputs: Tensor = torch.zeros(window + 1, width, device=device)
         self.stamps_ns = np.zeros(window, np.int64)
         self.tokens: deque[Token] = deque(maxlen=t)
         self.num_features = self.num_inputs = self.num_taken = self.num_untold = 0
@@ -117,11 +117,16 @@ class TemporalState:
         self.num_features = self.num_inputs = self.num_taken = self.num_untold = 0
         self.clip += 1
 
-    def drop_oldest(self, count: int) -> None:
-        """Forget the oldest action inputs; the others move to their places."""
-        kept = self.num_inputs - count
+    def drop_oldest(self, count: int, *, num_more: int = 0) -> None:
+        """Forget the oldest action inputs; the others move to their places.
+
+        Args:
+            count: how many are forgotten.
+            num_more: rows behind those in use that move along.
+        """
+        kept, end = self.num_inputs - count, self.num_inputs + num_more
         # A copy in between: source and target overlap.
-        self.action_inputs[:kept] = self.action_inputs[count : self.num_inputs].clone()
+        self.action_inputs[: kept + num_more] = self.action_inputs[count:end].clone()
         self.stamps_ns[:kept] = self.stamps_ns[count : self.num_inputs].copy()
         self.num_inputs = kept
 

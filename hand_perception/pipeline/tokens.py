@@ -25,6 +25,8 @@ _FOLLOW_GAIN: Final = 0.25
 _MAX_PERIODS: Final = 1.5 * 1.05
 #: Newest distances between tokens that decide on it, and how few of them may.
 _NUM_SPACINGS, _MIN_SPACINGS = 5, 3
+#: So many tokens in a row of one phase leave the other one empty.
+_NUM_OF_ONE_PHASE: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class TokenClock:
         self._gap_ns = max(gap_s * 1e9, 2 * self._token_period_ns)
         self._intervals: deque[int] = deque(maxlen=_NUM_INTERVALS)
         self._spacings: deque[int] = deque(maxlen=_NUM_SPACINGS)
+        self._phases: deque[int] = deque(maxlen=_NUM_OF_ONE_PHASE)
         self._phase_stamps: list[int | None] = [None] * num_phases
         self._last_ns: int | None = None
         self._last_token_ns = 0
@@ -89,10 +92,18 @@ class TokenClock:
 
     @property
     def slow_reason(self) -> str:
-        """Why the tokens are too far apart to be read; empty when they are not."""
+        """Why the tokens are too few to be read; empty when they are not.
+
+        They are too far apart, or one of two phases gets none.
+        """
         if not self._period_ns or len(self._spacings) < _MIN_SPACINGS:
             return ''
         spacing_ns = sorted(self._spacings)[len(self._spacings) // 2]
+        if len(self._phases) == _NUM_OF_ONE_PHASE and len(set(self._phases)) < self._num_phases:
+            return (
+                f'images come too slowly for two phases: {1e9 / spacing_ns:.1f} per second, all '
+                f'in one of them, HTT wants {1e9 / self._period_ns:.1f}'
+            )
         if spacing_ns <= _MAX_PERIODS * self._token_period_ns:
             return ''
         where = ' in each phase' if self._num_phases > 1 else ''
@@ -104,6 +115,7 @@ class TokenClock:
     def _forget_camera(self) -> None:
         self._intervals.clear()
         self._spacings.clear()
+        self._phases.clear()
         self._phase_stamps = [None] * self._num_phases
 
     def _start(self, stamp_ns: int) -> int:
@@ -150,5 +162,6 @@ class TokenClock:
         before = self._phase_stamps[phase]
         if before is not None and stamp_ns > before:
             self._spacings.append(stamp_ns - before)
+        self._phases.append(phase)
         self._phase_stamps[phase] = stamp_ns
         self._last_token_ns = stamp_ns

@@ -78,16 +78,19 @@ class TwoPhaseEngine:
             for i, step in enumerate(steps)
             if i in current and step is not None and step.action_prob is not None
         ]
-        state.action_prob = [None, None]
-        clip = max(phase.clip for phase in state.phases)
-        for phase in state.phases:
-            phase.clip = clip
+        self._begin_together(state)
         return EngineStep(
             told=None,
             finals=_joined([step.finals for step in ended if step.finals is not None]),
             action_prob=_mean(votes) if votes else None,
             span=span,
         )
+
+    def forget(self, state: TwoPhaseState) -> None:
+        """End the clip in both phases without telling anything; see Engine."""
+        for phase in state.phases:
+            self._tiled.forget(phase)
+        self._begin_together(state)
 
     def span(self, state: TwoPhaseState) -> Span:
         """Say what both action windows hold."""
@@ -104,6 +107,13 @@ class TwoPhaseEngine:
         """Give the phases that are in the newest clip; one may still be in the clip before."""
         newest = max(phase.clip for phase in state.phases)
         return [i for i, phase in enumerate(state.phases) if phase.clip == newest]
+
+    def _begin_together(self, state: TwoPhaseState) -> None:
+        """Let both phases, whose clips have ended, begin the same one."""
+        state.action_prob = [None, None]
+        clip = max(phase.clip for phase in state.phases)
+        for phase in state.phases:
+            phase.clip = clip
 
     def _vote(self, state: TwoPhaseState) -> FloatArray:
         known = [state.action_prob[i] for i in self._current(state)]

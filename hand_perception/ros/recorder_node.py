@@ -178,7 +178,8 @@ class RunSummary:
         self._images: list[int] = []
         self._poses: list[tuple[int, float, int, int]] = []  # stamp, age, processed, dropped
         self._hands: list[tuple[int, HandPose]] = []
-        self._actions: list[HandAction] = []
+        # Stamp, side, label, onset, reason: messages as they come would fill the memory.
+        self._actions: list[tuple[int, int, str, int, str]] = []
 
     def add_image(self, message: CompressedImage) -> None:
         """Count a camera image."""
@@ -192,7 +193,9 @@ class RunSummary:
 
     def add_action(self, message: HandAction) -> None:
         """Add what was said of an action."""
-        self._actions.append(message)
+        stamp_ns, onset_ns = stamp_ns_of(message.header), time_ns_of(message.onset)
+        side = _IS_RIGHT.get(message.handedness, -1)
+        self._actions.append((stamp_ns, side, message.label, onset_ns, message.unknown_reason))
 
     def progress(self) -> dict[str, int]:
         """Give the numbers so far."""
@@ -236,11 +239,11 @@ class RunSummary:
         """Give arrays over the actions; texts have a length, so that no pickle is needed."""
         actions = self._actions
         return {
-            'action_stamp_ns': np.array([stamp_ns_of(a.header) for a in actions], np.int64),
-            'action_is_right': np.array([_IS_RIGHT[a.handedness] for a in actions], np.int8),
-            'action_label': np.array([a.label for a in actions], np.str_),
-            'action_onset_ns': np.array([time_ns_of(a.onset) for a in actions], np.int64),
-            'action_unknown_reason': np.array([a.unknown_reason for a in actions], np.str_),
+            'action_stamp_ns': np.array([a[0] for a in actions], np.int64),
+            'action_is_right': np.array([a[1] for a in actions], np.int8),
+            'action_label': np.array([a[2] for a in actions], np.str_),
+            'action_onset_ns': np.array([a[3] for a in actions], np.int64),
+            'action_unknown_reason': np.array([a[4] for a in actions], np.str_),
         }
 
 

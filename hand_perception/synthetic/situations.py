@@ -171,7 +171,7 @@ def _cross(upper: str) -> Situation:
 
 
 def _reach() -> Situation:
-    """Reach fast, up to 1.9 m/s: away and back with the right hand, sideways with the left."""
+    """Reach fast, up to 1.8 m/s: away and back with the right hand, sideways with the left."""
     away, aside = (-0.02, -0.09, 0.20), (-0.07, -0.02, 0.02)
     right = [
         Leg(pose='open', place=away, move_s=0.22, hold_s=0.3, life=0.3),

@@ -10,6 +10,9 @@ import pytest
 import torch
 
 from hand_perception.cli.main import main
+from hand_perception.errors import ImageError
+from hand_perception.pipeline.htt_recogniser import HttRecogniser
+from hand_perception.pipeline.htt_stream import HttStream
 from tools.make_htt_checkpoint import official_content
 
 TOLERANCE = htt_reference.TOLERANCE
@@ -158,6 +161,67 @@ def test_a_picture_more_or_less_than_matrices_is_refused_before_anything_is_comp
     said = capsys.readouterr().err
     assert 'has 9 matrices' in said and '8 pictures' in said
     assert not out.exists()
+
+
+def test_one_matrix_for_pictures_of_two_sizes_is_refused_and_what_was_told_is_written(
+    small, tmp_path, capsys
+):
+    (tmp_path / 'frames').mkdir()
+    for i in range(6):
+        picture = cv2.imread(str(small / f'frames/{i}.png'))
+        picture = cv2.resize(picture, (640, 360)) if i == 5 else picture
+        cv2.imwrite(str(tmp_path / f'frames/{i}.png'), picture)
+    one, out = tmp_path / 'one.json', tmp_path / 'x.npz'
+    one.write_text(json.dumps([[240, 0, 240], [0, 240, 135], [0, 0, 1]]))
+    given = ('--every-frame', '--intrinsics', str(one), '--htt-checkpoint', str(small))
+    assert predict(tmp_path, out, *given) == 2
+    said = capsys.readouterr().err
+    assert 'one matrix, but picture 5.png has 640x360 pixels and the first one 480x270' in said
+    written = np.load(out)
+    assert written['frame_name'].tolist() == [f'{i}.png' for i in range(5)]
+    assert np.isfinite(written['final']).all()
+
+
+@pytest.mark.parametrize(
+    ('error', 'code'), [(KeyboardInterrupt(), 130), (RuntimeError('out of memory'), None)]
+)
+def test_an_interrupted_run_leaves_what_was_told(small, tmp_path, monkeypatch, error, code):
+    whole = tmp_path / 'whole.npz'
+    assert predict(small, whole, '--every-frame', '--window', '4', '--pose-window', '2') == 0
+    step, calls = HttStream.step, []
+
+    def interrupted(stream, frame):
+        calls.append(frame)
+        if len(calls) > 6:
+            raise error
+        return step(stream, frame)
+
+    out = tmp_path / 'part.npz'
+    monkeypatch.setattr(HttRecogniser, 'warm_up', lambda self: None)
+    monkeypatch.setattr(HttStream, 'step', interrupted)
+    arguments = (small, out, '--every-frame', '--window', '4', '--pose-window', '2')
+    if code is None:
+        with pytest.raises(RuntimeError, match='out of memory'):
+            predict(*arguments)
+    else:
+        assert predict(*arguments) == code
+    part = np.load(out)
+    assert len(part['stamps']) == 6
+    np.testing.assert_array_equal(part['joints_3d'], np.load(whole)['joints_3d'][:6])
+    assert np.isfinite(part['final'][:6]).all()  # three pose windows of two
+
+
+@pytest.mark.parametrize(('error', 'code'), [(KeyboardInterrupt(), 130), (ImageError('grey'), 2)])
+def test_a_run_stopped_before_the_first_image_writes_nothing(
+    small, tmp_path, monkeypatch, error, code
+):
+    def stopped(stream, frame):
+        raise error
+
+    monkeypatch.setattr(HttRecogniser, 'warm_up', lambda self: None)
+    monkeypatch.setattr(HttStream, 'step', stopped)
+    assert predict(small, tmp_path / 'x.npz') == code
+    assert not (tmp_path / 'x.npz').exists()
 
 
 def write_video(path, pictures, rate_hz):

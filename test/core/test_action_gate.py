@@ -168,6 +168,13 @@ def test_actions_that_take_turns_faster_than_the_least_time_are_never_told():
     assert all('seen for' in item.reason for item in told)
 
 
+def test_an_action_that_asks_again_and_again_for_a_moment_is_never_told():
+    gate, other = ActionGate(), probs(0.35, 0.6, 0.05)  # what is told may stay
+    sequence = [POUR] * 4 + [other, POUR] * 5
+    told = run(gate, sequence, limits=limits(min_duration_s=0.1))
+    assert [item.action for item in told[3:]] == [0] * 11
+
+
 def test_unknown_needs_no_time():
     told = run(
         ActionGate(), [POUR] * 4 + [probs(0.2, 0.2, 0.2)], limits=limits(min_duration_s=0.1)

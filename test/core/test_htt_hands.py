@@ -14,6 +14,8 @@ from htt_streams import token
 from hand_perception import geometry
 from hand_perception.datatypes import Camera, DepthSource
 from hand_perception.models.hand_model import load_hand_model
+from hand_perception.models.landmark_fit import LandmarkFitter
+from hand_perception.models.skeleton import EXACT_LANDMARKS
 from hand_perception.pipeline.htt_hands import HandSizes, HttHands, hand_rows, htt_depth
 from hand_perception.pipeline.lift import project
 from hand_perception.pipeline.temporal_results import TokenResult
@@ -212,6 +214,23 @@ def test_confidence_falls_where_no_hand_can_take_the_joints(make, truth):
     clean = made_of(make, joints, [followed(joints)])[0]
     noisy = made_of(make, shaken, [followed(shaken)])[0]
     assert noisy.confidence < clean.confidence
+
+
+def test_confidence_falls_as_the_fit_does_where_the_detector_agrees_alike(make, model, truth):
+    rng = np.random.default_rng(0)
+    joints = truth.keypoints[0]
+    shaken = joints + rng.normal(0, 0.009, joints.shape)
+    fitter = LandmarkFitter(model, landmarks=EXACT_LANDMARKS)
+    points = [found[:, :2] / found[:, 2:] for found in (joints, shaken)]
+    clean_fit, noisy_fit = fitter.fit(
+        np.stack(points), np.stack([joints, shaken]), is_camera_axes=True
+    )
+    # The detector sees each where its joints are.
+    clean, noisy = (made_of(make, found, [followed(found)])[0] for found in (joints, shaken))
+    wanted = np.exp((clean_fit.reprojection**2 - noisy_fit.reprojection**2) / 0.08**2)
+    assert wanted < 0.9
+    # 1e-4: float32 joints on their way to the fit.
+    assert noisy.confidence / clean.confidence == pytest.approx(wanted, rel=1e-4)
 
 
 def test_distance_is_told_to_be_less_certain_with_another_lens():

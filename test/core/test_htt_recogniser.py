@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from types import SimpleNamespace
 
 import htt_files
 import numpy as np
@@ -17,6 +18,7 @@ from hand_perception.datatypes import DepthSource
 from hand_perception.errors import ConfigError, WeightsError
 from hand_perception.models.hand_model import load_hand_model
 from hand_perception.models.htt.module import HttHeads
+from hand_perception.pipeline import htt_recogniser
 from hand_perception.pipeline.htt_recogniser import HttRecogniser
 from hand_perception.pipeline.recogniser import Recogniser
 
@@ -139,10 +141,35 @@ def test_too_few_images_are_unknown_with_their_number(kitchen, model, hands):
     assert told.ranking.labels[0] == 'pour'  # what it would be
 
 
+@pytest.mark.parametrize(('engine', 'num_full'), [('tiled', 4), ('two_phase', 8)])
+def test_a_full_window_is_enough_however_short_it_is(kitchen, model, hands, engine, num_full):
+    recogniser = recogniser_of(
+        kitchen, model, htt_engine=engine, htt_window=4, htt_pose_window=2, action_min_tokens=16
+    )
+    told = estimates(run(recogniser, [frame(i) for i in range(8)], hands))
+    assert told[0].unknown_reason == f'too few images: 1 of {num_full}'
+    told = next(action for action in told if action.tokens_seen == num_full)
+    assert (told.label, told.is_final) == ('pour', True)
+
+
+def test_an_object_below_the_least_score_is_not_told_with_a_known_action(kitchen, model, hands):
+    def told(least):
+        recogniser = recogniser_of(kitchen, model, action_min_score=least)
+        return estimates(run(recogniser, [frame(i) for i in range(6)], hands))[-1]
+
+    score = told(0.3).object_ranking.scores[0]
+    assert score < 0.8 < told(0.3).score  # the action is surer than the object
+    unsure = told(0.8)
+    assert (unsure.label, unsure.object_label, unsure.object_score) == ('pour', '', 0.0)
+    assert unsure.object_ranking.labels[0] == 'spoon'
+    sure = told(score - 1e-3)
+    assert (sure.object_label, sure.object_score) == ('spoon', score)
+
+
 def test_without_a_hand_in_sight_the_action_is_unknown(kitchen, model):
     told = estimates(run(recogniser_of(kitchen, model), [frame(i) for i in range(20)], ()))
     assert {action.label for action in told} == {''}
-    assert told[0].unknown_reason == 'no hand seen in the last 1 images'
+    assert told[0].unknown_reason == 'no hand seen in the last image'
     assert told[-1].unknown_reason == 'no hand seen in the last 4 images'
 
 
@@ -275,6 +302,21 @@ def test_time_is_told_by_stage(kitchen, model, hands):
     ]  # fmt: skip
 
 
+def test_time_of_the_hands_is_that_of_making_them(kitchen, model, hands, monkeypatch):
+    recogniser = recogniser_of(kitchen, model)
+    clock = SimpleNamespace(now=5.0)
+    make_hands = recogniser._hands
+
+    def slow(*arguments):
+        clock.now += 0.25
+        return make_hands(*arguments)
+
+    recogniser._hands = slow
+    monkeypatch.setattr(htt_recogniser, 'time', SimpleNamespace(perf_counter=lambda: clock.now))
+    result = run(recogniser, [frame(0)], hands)[0]
+    assert dict(result.stage_s)['htt_hands'] == 0.25
+
+
 def test_memory_of_hands_is_bounded(kitchen, model, joints):
     recogniser = recogniser_of(kitchen, model, htt_engine='sliding', htt_lookahead=3)
     state = recogniser.new_state()
@@ -365,6 +407,12 @@ def test_other_windows_than_those_of_the_training_are_told(checkpoint, caplog):
     load(checkpoint, htt_window=24)
     assert 'htt_window is 24' in caplog.text
     assert 'trained with 12' in caplog.text
+
+
+def test_another_rate_of_tokens_than_that_of_the_training_is_told(checkpoint, caplog):
+    load(checkpoint, htt_window=12, htt_pose_window=4, token_rate_hz=30.0)
+    assert 'token_rate_hz is 30' in caplog.text
+    assert 'set it to 15' in caplog.text
 
 
 @pytest.mark.gpu

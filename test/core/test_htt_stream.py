@@ -1,9 +1,11 @@
 """Images through HTT: tokens, resets, broken cameras, broken numbers."""
 
+import contextlib
 import pickle
 
 import numpy as np
 import pytest
+import torch
 from htt_streams import CAMERA, FakeNetwork, frame, small_network
 
 from hand_perception.datatypes import Camera
@@ -12,7 +14,17 @@ from hand_perception.pipeline.htt_stream import HttStream
 from hand_perception.pipeline.temporal_state import TemporalSettings
 
 
-def stream_of(network=None, *, engine='tiled', rate_hz=15.0, lookahead=0, rolling=True, window=12):
+def stream_of(
+    network=None,
+    *,
+    engine='tiled',
+    rate_hz=15.0,
+    lookahead=0,
+    rolling=True,
+    window=12,
+    tells_ended=False,
+    cuda_stream=None,
+):
     return HttStream(
         network or FakeNetwork(),
         TemporalSettings(
@@ -21,6 +33,8 @@ def stream_of(network=None, *, engine='tiled', rate_hz=15.0, lookahead=0, rollin
         kernel='antialias',
         token_rate_hz=rate_hz,
         token_gap_s=0.5,
+        tells_ended=tells_ended,
+        cuda_stream=cuda_stream,
     )
 
 
@@ -93,7 +107,7 @@ def test_a_stream_that_began_anew_is_as_a_new_one(engine, jump_s):
 
 
 def test_what_a_gap_ended_is_told_with_the_first_image_after_it():
-    stream = stream_of()
+    stream = stream_of(tells_ended=True)
     run(stream, [frame(i) for i in range(0, 12, 2)])
     step = stream.step(frame(60))
     assert step.reset_reason == 'no image to look at for 1.667 s'
@@ -101,6 +115,55 @@ def test_what_a_gap_ended_is_told_with_the_first_image_after_it():
     assert step.ended.span.is_final
     assert step.ended.stamp_ns == frame(10).stamp_ns
     assert [t.index for t in step.tokens] == [6]  # numbers go on
+
+
+@pytest.mark.parametrize('engine', ['tiled', 'sliding', 'two_phase'])
+def test_what_a_gap_ended_is_not_computed_where_nobody_asks_for_it(engine):
+    network = CountingNetwork()
+    stream = stream_of(network, engine=engine, lookahead=1 if engine == 'sliding' else 0)
+    run(stream, [frame(i) for i in range(12)])
+    network.num_poses = 0
+    step = stream.step(frame(60))
+    assert step.reset_reason
+    assert step.ended is None
+    assert network.num_poses == 1  # of the image itself
+
+
+class CountingNetwork(FakeNetwork):
+    """Counts how often it is asked for poses."""
+
+    num_poses = 0
+
+    def pose(self, feats):
+        self.num_poses += 1
+        return super().pose(feats)
+
+
+@pytest.mark.parametrize('engine', ['tiled', 'sliding', 'two_phase'])
+def test_all_work_of_a_stream_is_queued_in_one_place_from_its_memory_on(engine, monkeypatch):
+    """Work that is queued elsewhere would not be waited for."""
+    used = []
+
+    class PlacedNetwork(FakeNetwork):
+        def __getattribute__(self, name):
+            if name in ('sizes', 'features', 'pose', 'heads', 'action'):
+                used.append((name, place[-1]))
+            return super().__getattribute__(name)
+
+    place = ['elsewhere']
+
+    @contextlib.contextmanager
+    def queued(where):
+        place.append(where)
+        yield
+        place.pop()
+
+    monkeypatch.setattr(torch.cuda, 'stream', queued)
+    stream = stream_of(PlacedNetwork(), engine=engine, cuda_stream='its own')
+    run(stream, [frame(i) for i in range(4)])
+    stream.finish()
+    assert {name for name, _ in used} == {'sizes', 'features', 'pose', 'heads', 'action'}
+    assert {where for _, where in used} == {'its own'}
 
 
 def test_lost_and_late_images_give_the_tokens_that_are_there():
@@ -124,6 +187,22 @@ def test_a_frozen_image_is_told_after_a_second_and_forgiven_at_the_next_one():
     assert problems[60] == 'the image has not changed for 1.0 s'
     assert problems[88] == 'the image has not changed for 1.9 s'
     assert problems[90] == ''
+
+
+@pytest.mark.parametrize('jump_s', [-5.0, 3.0])
+def test_how_long_an_image_has_not_changed_counts_from_where_the_stream_began_anew(jump_s):
+    stream = stream_of()
+    run(stream, [frame(i, shown=0) for i in range(20)])
+    first = 20 + round(jump_s * 30)
+    after = [frame(i, shown=0) for i in range(first, first + 32)]
+    problems = [step.problem for step in run(stream, after)]
+    assert problems == [''] * 15 + ['the image has not changed for 1.0 s']
+
+
+def test_a_camera_that_leaves_one_of_two_phases_empty_is_told():
+    steps = run(stream_of(engine='two_phase'), [frame(i, rate_hz=15) for i in range(12)])
+    assert steps[0].problem == ''
+    assert 'too slowly for two phases: 15.0 per second' in steps[-1].problem
 
 
 def test_a_slow_camera_is_told():

@@ -231,6 +231,35 @@ def test_a_new_clip_of_two_phases_does_not_vote_with_the_one_before():
         expect_same_step(step, other)
 
 
+def test_a_phase_that_told_nothing_in_a_new_clip_has_no_vote_in_it():
+    engine, feats = engine_of('two_phase'), features(2 * T + 8)
+
+    def run(feats, count):
+        state = engine.new_state()
+        steps = [
+            engine.step(state, feature, token(i, phase=i % 2), action_interval=3)
+            for i, feature in enumerate(feats)
+        ]
+        return [step.action_prob for step in steps[-count:]]
+
+    after_another, fresh = run(feats, 8), run(feats[2 * T :], 8)
+    for prob, other in zip(after_another, fresh, strict=True):
+        assert (prob is None) == (other is None)
+        if prob is not None:
+            np.testing.assert_allclose(prob, other, atol=ATOL)
+    assert sum(prob is not None for prob in fresh) >= 2
+
+
+def test_phases_that_end_in_different_clips_begin_the_next_together():
+    engine, feats = engine_of('two_phase'), features(2 * T + 1)
+    state, _ = run_engine(engine, feats, phases=2)  # only the even phase is in its second clip
+    engine.finish(state)
+    _, fresh = run_engine(engine, feats[:6], phases=2)
+    for i, other in enumerate(fresh):
+        step = engine.step(state, feats[i], token(i, phase=i % 2), action_interval=1)
+        expect_same_step(step, other)
+
+
 def test_a_lost_image_leaves_the_other_phase_as_it_is():
     engine = engine_of('two_phase')
     feats = features(8)
@@ -257,6 +286,25 @@ def test_an_engine_that_finished_is_as_new(name):
     for i, (feature, other) in enumerate(zip(feats, fresh, strict=True)):
         step = engine.step(state, feature, token(i, phase=i % phases), action_interval=1)
         expect_same_step(step, other)
+
+
+@pytest.mark.parametrize('name', ENGINES)
+@pytest.mark.parametrize('count', [0, 1, 5, T + 1])
+def test_an_engine_that_forgot_its_clip_is_as_one_that_finished_it(name, count):
+    engine = engine_of(name)
+    phases = 2 if name == 'two_phase' else 1
+    feats = features(max(count, 10), seed=6)
+    forgot, _ = run_engine(engine, feats[:count], phases=phases)
+    finished, _ = run_engine(engine, feats[:count], phases=phases)
+    engine.forget(forgot)
+    engine.finish(finished)
+    assert engine.finish(forgot) is None
+    for i, feature in enumerate(feats[:10]):
+        ours, theirs = (
+            engine.step(state, feature, token(i, phase=i % phases), action_interval=1)
+            for state in (forgot, finished)
+        )
+        expect_same_step(ours, theirs)
 
 
 @pytest.mark.parametrize('name', ENGINES)
@@ -290,6 +338,28 @@ def test_a_feature_that_is_not_finite_is_as_if_it_had_not_come(
     ended = engine.finish(state)
     assert ended.action_prob is not None
     assert np.isfinite(ended.action_prob).all()
+
+
+@pytest.mark.parametrize('rolling', [False, True])
+@pytest.mark.parametrize(
+    ('name', 'lookahead'), [('tiled', 0), ('sliding', 0), ('sliding', 2), ('two_phase', 0)]
+)
+def test_a_token_left_out_behind_a_full_window_leaves_the_window_full(name, lookahead, rolling):
+    phases = 2 if name == 'two_phase' else 1
+    feats = features(T * phases, seed=8)
+    engine = engine_of(name, lookahead=lookahead, rolling=rolling)
+
+    def full_window():
+        return run_engine(engine, feats, phases=phases)[0]
+
+    state, clean = full_window(), full_window()
+    span = engine.span(state)
+    poison = torch.full((64,), float('nan'))
+    assert engine.step(state, poison, token(len(feats)), action_interval=1) is None
+    assert engine.span(state) == span
+    ended, wanted = engine.finish(state), engine.finish(clean)
+    expect_same_step(ended, wanted)
+    assert ended.span == wanted.span
 
 
 def test_outputs_that_are_not_finite_leave_the_token_out():

@@ -112,10 +112,11 @@ def test_phases_take_turns_and_lost_images_do_not_swap_them(rate_hz):
     rng = np.random.default_rng(2)
     images = np.array(stamps(rate_hz, 200)) + rng.integers(-3 * MS, 3 * MS, round(rate_hz * 200))
     kept = np.flatnonzero(rng.random(len(images)) > 0.25)
-    _, choices = run(images[kept], num_phases=2)
+    clock, choices = run(images[kept], num_phases=2)
     assert all(choice.is_token for choice in choices)
     wanted = (kept - kept[0]) % 2
     assert [choice.phase for choice in choices] == wanted.tolist()
+    assert 'two phases' not in clock.slow_reason
 
 
 def test_two_phases_of_a_fast_camera_take_every_second_image():
@@ -126,9 +127,22 @@ def test_two_phases_of_a_fast_camera_take_every_second_image():
     assert [choices[i].phase for i in tokens[:4]] == [0, 1, 0, 1]
 
 
-def test_a_camera_of_half_the_rate_fills_one_phase_well():
-    clock, choices = run(stamps(15, 20), num_phases=2)
-    assert {choice.phase for choice in choices} == {0}
+@pytest.mark.parametrize('rate_hz', [15, 14.9, 7.5])
+def test_a_camera_that_leaves_a_phase_empty_is_told(rate_hz):
+    clock, choices = run(stamps(rate_hz, 20), num_phases=2)
+    if rate_hz == 15:
+        assert {choice.phase for choice in choices} == {0}
+    assert clock.slow_reason == (
+        f'images come too slowly for two phases: {rate_hz:.1f} per second, all in one of them, '
+        'HTT wants 30.0'
+    )
+    one_phase, _ = run(stamps(15, 20))
+    assert one_phase.slow_reason == ''
+
+
+def test_a_phase_that_gets_its_images_back_is_no_longer_empty():
+    images = stamps(30, 4)
+    clock, _ = run([*images[:60:2], *images[60:64]], num_phases=2)
     assert clock.slow_reason == ''
 
 
@@ -183,3 +197,15 @@ def test_a_clock_that_started_anew_chooses_as_a_new_one():
     clock, _ = run(images)
     again = [clock.choose(stamp).is_token for stamp in later]
     assert again == [choice.is_token for choice in run(later)[1]]
+
+
+@pytest.mark.parametrize(('rate_hz', 'num_phases'), [(10, 1), (10, 2), (15, 2)])
+def test_a_clock_whose_stamps_went_back_measures_the_camera_anew(rate_hz, num_phases):
+    images = stamps(rate_hz, 2)
+    later = [images[-1] - 50 * MS + round(i * 1e9 / rate_hz) for i in range(12)]
+    clock, _ = run(images, num_phases=num_phases)
+    fresh = TokenClock(15.0, gap_s=0.5, num_phases=num_phases)
+    for stamp in later:
+        again, wanted = clock.choose(stamp), fresh.choose(stamp)
+        assert (again.is_token, again.phase) == (wanted.is_token, wanted.phase)
+        assert clock.slow_reason == fresh.slow_reason

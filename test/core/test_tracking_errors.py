@@ -101,6 +101,20 @@ def test_id_that_goes_over_to_the_other_hand_is_a_swap():
     assert errors.num_wrong_side == 4 and errors.side_accuracy == pytest.approx(1 / 3)
 
 
+def test_jump_is_a_sudden_error_and_not_a_fast_hand_or_another_id():
+    far = true_hand(x=0.3)
+    fast = evaluate_tracking([(RIGHT,), (far,)], [(told(RIGHT, 1),), (told(far, 1),)])
+    assert fast.num_jumps == 0
+    off = told(RIGHT, 1, off=(0, 0, 0.06))
+    jumped = evaluate_tracking([(RIGHT,)] * 3, [(told(RIGHT, 1),), (off,), (off,)])
+    assert jumped.num_jumps == 1  # and then it stays wrong
+    lost = evaluate_tracking([(RIGHT,)] * 3, [(told(RIGHT, 1),), (), (off,)])
+    anew = evaluate_tracking(
+        [(RIGHT,)] * 2, [(told(RIGHT, 1),), (told(RIGHT, 2, off=(0.1, 0, 0)),)]
+    )
+    assert lost.num_jumps == anew.num_jumps == 0
+
+
 def test_merged_streams_add_up():
     first = evaluate_tracking([(RIGHT, LEFT)], [(told(RIGHT, 1),)])
     second = evaluate_tracking([(RIGHT,)], [(told(RIGHT, 7, off=(0, 0, 0.1)),)])

@@ -42,19 +42,43 @@ def test_options_beside_the_checkpoint_tell_how_it_was_trained(tmp_path):
     assert str(loaded.options) == (
         'action window 32 tokens, pose window 8 tokens, one image of 2, data set fpha'
     )
-    assert check_windows(loaded, window=32, pose_window=8) == ()
-    first, second = check_windows(loaded, window=128, pose_window=16)
+    assert check_windows(loaded, window=32, pose_window=8, token_rate_hz=15.0) == ()
+    first, second = check_windows(loaded, window=128, pose_window=16, token_rate_hz=15.0)
     assert 'htt_window is 128' in first and 'trained with 32: set it to 32' in first
     assert 'htt_pose_window is 16' in second and 'trained with 8' in second
+
+
+@pytest.mark.parametrize(
+    ('spacing', 'rate_hz', 'wanted'),
+    [
+        (1, 15.0, '30'),
+        (2, 30.0, '15'),
+        (3, 15.0, '10'),
+        (2, 15.0, ''),
+        (1, 29.97, ''),
+        (1, 0.0, ''),
+    ],
+)
+def test_a_rate_of_tokens_other_than_that_of_the_training_is_told(
+    tmp_path, spacing, rate_hz, wanted
+):
+    path = htt_files.write(tmp_path)
+    arguments = official_arguments('fpha', window=32, pose_window=8) | {'spacing': spacing}
+    (tmp_path / 'opt.pkl').write_bytes(pickle.dumps(arguments))
+    told = check_windows(load_module(path), window=32, pose_window=8, token_rate_hz=rate_hz)
+    assert len(told) == bool(wanted)
+    if wanted:
+        assert told[0].startswith(f'token_rate_hz is {rate_hz:g}, but {path} was trained with')
+        assert told[0].endswith(f'set it to {wanted}')
 
 
 def test_windows_that_do_not_fit_are_refused(tmp_path):
     loaded = load_module(htt_files.write(tmp_path))
     with pytest.raises(ConfigError, match='htt_window is 100 and htt_pose_window 16: .* multiple'):
-        check_windows(loaded, window=100, pose_window=16)
-    assert check_windows(loaded, window=192, pose_window=8) != ()
+        check_windows(loaded, window=100, pose_window=16, token_rate_hz=15.0)
+    assert check_windows(loaded, window=192, pose_window=8, token_rate_hz=15.0) != ()
     with pytest.raises(ConfigError, match='at most 199'):  # 200 positions, one for the token
-        check_windows(loaded, window=200, pose_window=8)
+        check_windows(loaded, window=200, pose_window=8, token_rate_hz=15.0)
 
 
 def test_checkpoint_without_options_says_nothing_of_windows(tmp_path):
@@ -62,7 +86,7 @@ def test_checkpoint_without_options_says_nothing_of_windows(tmp_path):
     (tmp_path / 'opt.pkl').unlink()
     loaded = load_module(path)
     assert str(loaded.options) == 'not told'
-    assert check_windows(loaded, window=128, pose_window=16) == ()
+    assert check_windows(loaded, window=128, pose_window=16, token_rate_hz=15.0) == ()
 
 
 def test_options_of_the_other_data_set_are_left_aside_with_a_warning(tmp_path, caplog):

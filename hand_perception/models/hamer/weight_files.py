@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from hand_perception.models.hamer.config_file import HamerConfig
 from hand_perception.models.hamer.files import MEAN_PARAMS
 from hand_perception.models.hamer.head import READOUT_SIZES, ManoHead
 from hand_perception.models.hamer.sizes import HamerSizes, read_sizes
+from hand_perception.models.weight_names import check_names
 
 PART_PREFIXES: Final = ('backbone.', 'mano_head.')
 #: Parts of a checkpoint that inference does without: what training needs, a marker that nothing
@@ -48,7 +49,9 @@ _MEANS: Final = {
     'mano_head.init_betas': 'shape',
     'mano_head.init_cam': 'cam',
 }
-_MAX_NAMES: Final = 5
+_ADVICE: Final = (
+    'use hamer.ckpt of the official release, or rerun `hand_perception weights convert`'
+)
 _FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -95,7 +98,7 @@ def build_parts(
     expected = parts.state_dict()
     published = {published_name(name): name for name in expected}
     found = {name for name in tensors if not name.startswith(_UNUSED_PREFIXES)}
-    _check_names(source, set(published), found)
+    check_names(source, set(published), found, advice=_ADVICE)
     state = {}
     for public, name in published.items():
         tensor, wanted = tensors[public], tuple(expected[name].shape)
@@ -139,22 +142,3 @@ def with_means(
                 f'({sizes[name]},) of finite numbers'
             )
     return {**tensors, **{n: torch.from_numpy(arrays[_MEANS[n]])[None] for n in missing}}
-
-
-def _check_names(source: str, expected: set[str], found: set[str]) -> None:
-    problems = [
-        f'{word} {_listed(names)}'
-        for word, names in (('lacks', expected - found), ('has unknown', found - expected))
-        if names
-    ]
-    if problems:
-        raise WeightsError(
-            f'{source} {"; ".join(problems)}; use hamer.ckpt of the official release, or rerun '
-            '`hand_perception weights convert`'
-        )
-
-
-def _listed(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    more = len(ordered) - _MAX_NAMES
-    return ', '.join(ordered[:_MAX_NAMES]) + (f' and {more} more' if more > 0 else '')

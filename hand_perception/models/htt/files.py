@@ -49,7 +49,7 @@ def find_checkpoint(given: str | Path) -> Path:
             for candidate in path.glob(f'{depth}/{name}')
         )
         listed = ', '.join(str(candidate) for candidate in below[:_MAX_LISTED])
-        advice = f'give one of those further down: {listed}' if below else WHERE_HTT
+        advice = f'Give one of those further down: {listed}' if below else WHERE_HTT
         raise WeightsError(
             f'no HTT checkpoint found; {path} holds none of {", ".join(NAMES)}. {advice}'
         )

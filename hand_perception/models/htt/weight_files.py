@@ -1,7 +1,6 @@
 """Turn named tensors into an HTT: nothing missing, nothing left over, all numbers finite."""
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,12 +14,19 @@ from hand_perception.models.htt.checkpoint import HttCheckpoint, read_checkpoint
 from hand_perception.models.htt.module import HttModule
 from hand_perception.models.htt.options_file import HttOptions
 from hand_perception.models.htt.sizes import HttSizes, sizes_from_shapes
+from hand_perception.models.weight_names import check_names
 
 _logger = logging.getLogger(__name__)
 _FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-_MAX_NAMES: Final = 5
+#: Images per second of both data sets, and the share by which other tokens may miss theirs.
+_VIDEO_HZ: Final = 30.0
+_RATE_TOLERANCE: Final = 0.1
 #: Hands that each data set has labels of.
 _HANDS: Final = {'fpha': 1, 'h2o': 2}
+_DAMAGED: Final = (
+    'the file is damaged or its training went wrong: compare its sha256 with the original, or use '
+    'another checkpoint'
+)
 _ADVICE: Final = (
     'use checkpoint_45.pth of the official release, or rerun `hand_perception weights convert`'
 )
@@ -95,7 +101,7 @@ def build_module(checkpoint: HttCheckpoint) -> HttModule:
     with torch.device('meta'):  # no time spent on random weights
         module = HttModule(sizes)
     expected = module.state_dict()
-    _check_names(source, set(expected), set(tensors))
+    check_names(source, set(expected), set(tensors), advice=_ADVICE)
     state = {
         name: _checked_copy(source, name, tensors[name], wanted)
         for name, wanted in expected.items()
@@ -121,13 +127,16 @@ def fitting_options(checkpoint: HttCheckpoint, sizes: HttSizes) -> HttOptions:
     return HttOptions()
 
 
-def check_windows(loaded: LoadedHtt, *, window: int, pose_window: int) -> tuple[str, ...]:
-    """Compare the windows of the settings with those of the weights.
+def check_windows(
+    loaded: LoadedHtt, *, window: int, pose_window: int, token_rate_hz: float
+) -> tuple[str, ...]:
+    """Compare windows and rate of the settings with those of the weights.
 
     Args:
         loaded: the weights.
         window: tokens in the action window.
         pose_window: tokens in a pose window.
+        token_rate_hz: tokens per second; 0 takes every image, whatever its time.
 
     Returns:
         Sentences for people where the weights were trained with other ones: it runs, with less
@@ -147,21 +156,19 @@ def check_windows(loaded: LoadedHtt, *, window: int, pose_window: int) -> tuple[
         ('htt_window', window, trained.window),
         ('htt_pose_window', pose_window, trained.pose_window),
     )
-    return tuple(
+    sentences = [
         f'{name} is {found}, but {loaded.path} was trained with {wanted}: set it to {wanted}'
         for name, found, wanted in pairs
         if wanted and wanted != found
-    )
-
-
-def _check_names(source: str, expected: set[str], found: set[str]) -> None:
-    problems = [
-        f'{word} {_listed(names)}'
-        for word, names in (('lacks', expected - found), ('has unknown', found - expected))
-        if names
     ]
-    if problems:
-        raise WeightsError(f'{source} {"; ".join(problems)}; {_ADVICE}')
+    if trained.spacing and token_rate_hz:
+        wanted_hz = _VIDEO_HZ / trained.spacing
+        if abs(token_rate_hz - wanted_hz) > _RATE_TOLERANCE * wanted_hz:
+            sentences.append(
+                f'token_rate_hz is {token_rate_hz:g}, but {loaded.path} was trained with spacing '
+                f'{trained.spacing} on video of {_VIDEO_HZ:g} Hz: set it to {wanted_hz:g}'
+            )
+    return tuple(sentences)
 
 
 def _checked_copy(source: str, name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
@@ -174,14 +181,8 @@ def _checked_copy(source: str, name: str, tensor: Tensor, wanted: Tensor) -> Ten
         )
     copy = tensor.to(wanted.dtype, copy=True)
     if not torch.isfinite(copy).all():
-        raise WeightsError(f'{source}: {name} has values that are not finite; {_ADVICE}')
+        raise WeightsError(f'{source}: {name} has values that are not finite; {_DAMAGED}')
     return copy
-
-
-def _listed(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    more = len(ordered) - _MAX_NAMES
-    return ', '.join(ordered[:_MAX_NAMES]) + (f' and {more} more' if more > 0 else '')
 
 
 def _words(num_hands: int) -> str:
