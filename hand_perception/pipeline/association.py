@@ -2,7 +2,7 @@
 
 The landmark network looks where each hand should be, but it takes the hand it sees best there.
 When two hands cross, both looks may show the upper one. So looks and hands are put together anew
-in every image, best pair first, and a hand without a look is hidden rather than moved to the other.
+in every image, best pair first, and a hand without a look is hidden, not moved to the other.
 
 Measured on rendered hands that cross and rest on each other: landmarks of two hands are at least
 0.30 hand sizes apart on average, however much their boxes overlap; two looks at one hand are less
@@ -68,13 +68,15 @@ def assign(
     """
     pairs = []
     for i, track in enumerate(tracks):
+        expected = predicted_keypoints(track, stamp_ns)
+        hidden_s = (stamp_ns - track.stamp_ns) * 1e-9
         for j, hand in enumerate(looks):
             if hand is None:
                 continue
             if track.is_hidden:
-                cost = _hidden_cost(track, hand, stamp_ns, is_only=one_hand_per_side)
+                cost = _hidden_cost(track, expected, hand, hidden_s, is_only=one_hand_per_side)
             else:
-                cost = _cost(track, hand, stamp_ns, is_own=are_own and i == j)
+                cost = _cost(track, expected, hand, is_own=are_own and i == j)
             if math.isfinite(cost):
                 pairs.append((cost, i, j))
     given: list[int | None] = [None] * len(tracks)
@@ -103,9 +105,9 @@ def overlap_others(hands: Sequence[HandLandmarks]) -> list[bool]:
     ]
 
 
-def _cost(track: Track, hand: HandLandmarks, stamp_ns: int, *, is_own: bool) -> float:
+def _cost(track: Track, expected: DoubleArray, hand: HandLandmarks, *, is_own: bool) -> float:
     """Say how ill a look fits a followed hand; infinite where it cannot show it."""
-    distance = _distance_from(predicted_keypoints(track, stamp_ns), hand)
+    distance = _distance_from(expected, hand)
     if (_is_contrary(track, hand) and distance > _CONTRARY_DISTANCE) or (
         not is_own and distance > _REACH
     ):
@@ -113,11 +115,11 @@ def _cost(track: Track, hand: HandLandmarks, stamp_ns: int, *, is_own: bool) -> 
     return distance - _SIDE_WEIGHT * _agreement(track, hand)
 
 
-def _hidden_cost(track: Track, hand: HandLandmarks, stamp_ns: int, *, is_only: bool) -> float:
+def _hidden_cost(
+    track: Track, expected: DoubleArray, hand: HandLandmarks, hidden_s: float, *, is_only: bool
+) -> float:
     """Say how ill a look fits a hand that was not seen lately; infinite where it cannot."""
-    expected = predicted_keypoints(track, stamp_ns)
     distance = _distance_from(expected, hand)
-    hidden_s = (stamp_ns - track.stamp_ns) * 1e-9
     is_sure = is_only and track.side_belief * side_vote(hand) >= _CONTRARY_VOTE
     speed = _ONLY_HIDDEN_SPEED if is_sure else _HIDDEN_SPEED
     ratio = hand_size_px(hand.keypoints_2d) / max(hand_size_px(expected), 1.0)

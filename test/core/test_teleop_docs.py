@@ -39,7 +39,8 @@ def message(hand):
             frame_id=hand.frame_id,
         ),
         tracked=hand.tracked, track_id=hand.track_id, confidence=hand.confidence,
-        handedness_score=hand.handedness_score, age=hand.age_s, predicted=hand.is_predicted,
+        handedness_score=hand.handedness_score, age=hand.age_s, horizon=0.0,
+        predicted=hand.is_predicted,
         wrist=SimpleNamespace(
             position=SimpleNamespace(x=x, y=y, z=z),
             orientation=SimpleNamespace(x=qx, y=qy, z=qz, w=qw),
