@@ -1,5 +1,7 @@
 """Rotations, mirroring and hand measures in plain numpy; shapes lead with any batch axes."""
 
+import math
+
 import numpy as np
 
 from hand_perception.datatypes import JOINT_PARENTS, DoubleArray
@@ -82,6 +84,11 @@ def axis_angle_from_rotation(rotation: DoubleArray) -> DoubleArray:
     angle = 2 * np.arctan2(length, w)
     scale = np.where(length > 1e-12, angle / np.maximum(length, 1e-12), 2.0)
     return vector * scale
+
+
+def angle_between(a: DoubleArray, b: DoubleArray) -> float:
+    """Give the angle of the turn between two (3, 3) rotations, radians; exact to 1e-7 or so."""
+    return math.acos(min(max((float(np.vdot(a, b)) - 1) / 2, -1.0), 1.0))
 
 
 def swing_rotation(source: DoubleArray, target: DoubleArray) -> DoubleArray:

@@ -167,19 +167,22 @@ class LandmarkFitter:
         rotation = before.rotations[:1]
         row = slice(hand, hand + 1)
         found = pose.frames[row, 0, 0].copy()
-        if _angle(_turn(rotation, found)) <= _TURN + _TURN_SPEED * before.elapsed_s:
+        turned = geometry.angle_between(rotation[0], found[0])
+        if turned <= _TURN + _TURN_SPEED * before.elapsed_s:
             return 0
         own = target.row(hand)
         frames = frames_from_rotations(before.rotations[None])
         other, num_steps = self._solve_near(frames, own, rotation, _PULL)
-        is_another = _angle(_turn(found, other.frames[:, 0, 0])) > _SAME
+        is_another = geometry.angle_between(found[0], other.frames[0, 0, 0]) > _SAME
         if is_another and other.cost[0] <= _TRUST * pose.cost[hand]:
             pose.set_row(hand, other)
-        turn = _turn(rotation, pose.frames[row, 0, 0])
+        chosen = pose.frames[row, 0, 0]
+        turn = geometry.axis_angle_from_rotation(chosen @ rotation.swapaxes(-1, -2))
+        angle = float(np.linalg.norm(turn))
         may_leave = _LEAVE + _LEAVE_SPEED * before.elapsed_s
-        if _angle(turn) > may_leave:
-            goal = geometry.rotation_from_axis_angle(turn * (may_leave / _angle(turn))) @ rotation
-            frames = (goal @ pose.frames[row, 0, 0].swapaxes(-1, -2)) @ pose.frames[row]
+        if angle > may_leave:
+            goal = geometry.rotation_from_axis_angle(turn * (may_leave / angle)) @ rotation
+            frames = (goal @ chosen.swapaxes(-1, -2)) @ pose.frames[row]
             midway, more_steps = self._solve_near(frames, own, goal, _HOLD)
             pose.set_row(hand, midway)
             num_steps += more_steps
@@ -266,16 +269,6 @@ def target_of(points: DoubleArray, seen: DoubleArray) -> Target:
         directions=bones / np.maximum(length, 1e-9),
         size=np.maximum(np.ptp(points, axis=1).max(1), _MIN_SIZE),
     )
-
-
-def _turn(before: DoubleArray, after: DoubleArray) -> DoubleArray:
-    """Give the (1, 3) rotation vector from one (1, 3, 3) rotation to another, camera axes."""
-    return geometry.axis_angle_from_rotation(after @ before.swapaxes(-1, -2))
-
-
-def _angle(turn: DoubleArray) -> float:
-    """Give the angle of a (1, 3) rotation vector, radians."""
-    return float(np.linalg.norm(turn))
 
 
 def turn_to_view(world: DoubleArray, centre: DoubleArray) -> DoubleArray:

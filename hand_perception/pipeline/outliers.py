@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hand_perception.datatypes import DoubleArray, Hand
-from hand_perception.geometry import axis_angle_from_rotation
+from hand_perception.geometry import angle_between
 
 #: Tracks remembered at most, whatever comes.
 _MAX_TRACKS = 32
@@ -160,8 +160,7 @@ class OutlierGate:
         limits = self.limits
         seconds = min(max((after.stamp_ns - before.stamp_ns) * 1e-9, 0.0), limits.longest_s)
         moved_m = float(np.linalg.norm(after.wrist_m - before.wrist_m))
-        turn = axis_angle_from_rotation(before.rotation.T @ after.rotation)
-        turned_rad = float(np.linalg.norm(turn))
+        turned_rad = angle_between(before.rotation, after.rotation)
         return max(
             moved_m / (limits.distance_m + limits.speed_m_s * seconds),
             turned_rad / (limits.angle_rad + limits.turn_rad_s * seconds),

@@ -119,3 +119,12 @@ def test_every_joint_has_a_parent_nearer_to_the_wrist():
     assert all(parent < joint for joint, parent in enumerate(JOINT_PARENTS) if joint)
     bones = geometry.bone_vectors(flat_hand())
     np.testing.assert_allclose(bones[5], [-0.03, 0, 0], atol=1e-12)  # index pip from index mcp
+
+
+@pytest.mark.parametrize('degrees', [0.0, 0.5, 30.0, 179.0])
+def test_angle_between_rotations_is_that_of_the_turn(degrees):
+    axis = np.array([0.6, -0.48, 0.64])
+    turn = geometry.rotation_from_axis_angle(np.radians(degrees) * axis)
+    first = geometry.rotation_from_axis_angle(np.array([0.3, 1.0, -2.0]))
+    found = np.degrees(geometry.angle_between(first, first @ turn))
+    assert found == pytest.approx(degrees, abs=1e-4)
