@@ -7,10 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from hand_perception.cli import demo_teleop
+from hand_perception.cli import demo_teleop, demo_teleop_report
 from hand_perception.cli.demo_teleop_bag import read_record
 from hand_perception.cli.main import main
 from hand_perception.evaluation.teleop_records import engagements_of
+from hand_perception.synthetic.truth import load_clip_truth
+from hand_perception.teleop.node_settings import TeleopNodeSettings
 
 pytest.importorskip('rosbags', reason='rosbags is not installed')
 pytestmark = pytest.mark.ros
@@ -39,6 +41,19 @@ def test_the_demo_finds_nothing_unsafe(demo):
     table = printed.partition('what must not happen')[2].partition('picture')[0]
     counts = [line.split()[-1] for line in table.splitlines() if line.strip()]
     assert counts == ['0'] * 10
+
+
+def test_a_count_that_is_not_0_fails_the_demo(demo, capsys):
+    """The same recording, judged by stricter limits than ``teleop`` was given."""
+    folder = demo[0]
+    settings = TeleopNodeSettings.from_mapping({**demo_teleop.TELEOP_SETTINGS, 'max_speed': 0.001})
+    code = demo_teleop_report.report(
+        folder, load_clip_truth(folder / 'clip' / 'scene.json'),
+        demo_teleop.scene_spec(SITUATIONS), settings,
+        side='right', button=5, hands='/hands', teleop='/teleop',
+    )  # fmt: skip
+    assert code == 1
+    assert 'UNSAFE' in capsys.readouterr().out
 
 
 def test_the_operator_engages_once_the_hand_is_still_and_loses_it_when_it_leaves(record):
