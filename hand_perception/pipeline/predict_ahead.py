@@ -29,6 +29,7 @@ def look_ahead(
     hands: Sequence[Hand],
     stamp_ns: int,
     *,
+    image_ns: int,
     longest_s: float,
 ) -> tuple[int, tuple[Hand, ...]]:
     """Move the hands of the last image on to a later time.
@@ -39,17 +40,22 @@ def look_ahead(
         camera: of that image.
         hands: of that image, as published.
         stamp_ns: the later time.
+        image_ns: stamp of that image.
         longest_s: farthest that is looked ahead.
 
     Returns:
         The time that was reached, at most ``longest_s`` after the image, and the hands then,
-        marked as predicted. Hands that the smoother does not know are left out.
+        marked as predicted. Hands that the smoother did not see in that image are left out: what
+        it knows of them is of another time.
     """
-    known = [hand for hand in hands if hand.track_id in state.motions]
-    if not known:
-        return stamp_ns, ()
-    image_ns = max(state.motions[hand.track_id].stamp_ns for hand in known)
     reached_ns = min(max(stamp_ns, image_ns), image_ns + round(longest_s * 1e9))
+    known = [
+        hand
+        for hand in hands
+        if (motion := state.motions.get(hand.track_id)) and motion.stamp_ns == image_ns
+    ]
+    if not known:
+        return reached_ns, ()
     poses = [_ahead(state.motions[hand.track_id], reached_ns) for hand in known]
     moved = pose_hands(model, camera, known, poses)
     return reached_ns, tuple(replace(hand, is_predicted=True) for hand in moved)

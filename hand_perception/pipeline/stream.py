@@ -231,7 +231,7 @@ class HandPipeline:
             return stamp_ns, ()
         return look_ahead(
             self._reconstructor.model, state.motion, state.camera, result.hands, stamp_ns,
-            longest_s=self.settings.predict_horizon_s,
+            image_ns=result.stamp_ns, longest_s=self.settings.predict_horizon_s,
         )  # fmt: skip
 
     def _recognise(self, state: StreamState, frame: Frame, hands: Sequence[Hand]) -> ActionResult:

@@ -21,7 +21,7 @@ def model():
 def ahead(model, stream, hands, seconds, *, longest_s=HORIZON_S):
     return look_ahead(
         model, stream.state, CAMERA, hands, stream.stamp_ns + round(seconds * 1e9),
-        longest_s=longest_s,
+        image_ns=stream.stamp_ns, longest_s=longest_s,
     )  # fmt: skip
 
 
@@ -104,6 +104,26 @@ def test_hands_that_nobody_followed_are_left_out(model):
     assert [hand.track_id for hand in found] == [known.track_id]
     assert ahead(model, stream, [stranger], 0.05)[1] == ()
     assert ahead(model, stream, [], 0.05)[1] == ()
+
+
+def test_what_is_known_of_an_earlier_image_is_not_told_of_this_one(model):
+    stream = Stream(model)
+    for k in range(10):
+        hands = stream(hand_at(model, moved_m=(0.02 * k - 0.2, 0, 0)))
+    later_ns = stream.stamp_ns + 33_000_000  # an image that the smoother was not shown
+    reached_ns, found = look_ahead(
+        model, stream.state, CAMERA, hands, later_ns, image_ns=later_ns, longest_s=HORIZON_S
+    )
+    assert found == ()
+    assert reached_ns == later_ns
+
+
+def test_the_time_reached_is_bounded_even_without_hands(model):
+    stream = Stream(model)
+    stream(hand_at(model))
+    reached_ns, found = ahead(model, stream, [], 5.0)
+    assert found == ()
+    assert reached_ns - stream.stamp_ns == round(HORIZON_S * 1e9)
 
 
 def test_looking_ahead_changes_no_state(model):
