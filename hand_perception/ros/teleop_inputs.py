@@ -175,7 +175,8 @@ class TeleopInputs:
         if self._hand_frame is None:
             return hand
         frame_id = self._hand_frame.target_frame
-        if not hand.tracked:
+        if not (hand.tracked and hand.is_well_formed):
+            # What is no hand is refused by name later; a quaternion of length 0 has no turn.
             return dataclasses.replace(hand, frame_id=frame_id)
         transform = self._hand_frame.find(hand.frame_id, hand.stamp_ns)
         if transform is None:

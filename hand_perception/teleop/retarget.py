@@ -6,6 +6,7 @@ say which. Here its input is put into the axes that it expects, and its output i
 jumping.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -158,8 +159,13 @@ class RobotHand:
         self.joint_names = retargeter.joint_names
 
     def set_places(self, places: Mapping[str, float]) -> None:
-        """Take where the joints really are; those of other robots in it do not matter."""
-        if self._wanted is None and all(name in places for name in self.joint_names):
+        """Take where the joints really are; those of other robots in it do not matter.
+
+        Joints that are not finite (drivers tell NaN before they know) are not taken.
+        """
+        if self._wanted is None and all(
+            math.isfinite(places.get(name, math.nan)) for name in self.joint_names
+        ):
             self._places = tuple(places[name] for name in self.joint_names)
 
     def release(self) -> None:

@@ -13,7 +13,7 @@ from hand_perception.teleop.observation import HandObservation
 from hand_perception.teleop.retarget import RobotHand, load_retargeter
 from hand_perception.teleop.settings import TeleopSettings
 from hand_perception.teleop.side import SideOutput, SideTeleop
-from hand_perception.teleop.states import SIDES, Reason, Side, SideState
+from hand_perception.teleop.states import SIDES, Reason, Side, SideState, State
 from hand_perception.teleop.vectors import Quaternion, Vector, length, subtract
 
 _OTHER: Final[Mapping[Side, Side]] = {'left': 'right', 'right': 'left'}
@@ -104,6 +104,8 @@ class Teleoperation:
             )
         refusal = teleop.would_refuse(self._gates[side].status(now_ns), now_ns)
         teleop.clutch.hear_service(True, now_ns)
+        if teleop.state.state in (State.WAITING, State.ENGAGED):
+            return False, f'{side} is {teleop.state.state.value} already; this changes nothing'
         if refusal is not Reason.NONE:
             return False, f'{side} is not engaged: {refusal.value}'
         return True, f'{side}: hold the hand still'

@@ -271,6 +271,14 @@ def test_joints_that_are_not_finite_are_not_sent():
     assert robot.follow(observation(START_NS + 1), 0.01) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize('unknown', [float('nan'), float('inf')])
+def test_joints_that_the_robot_does_not_know_are_no_start(unknown):
+    robot = RobotHand(Joints(), max_speed=2.0)
+    robot.set_places({'a': 1.0, 'b': 0.0})
+    robot.set_places({'a': unknown, 'b': 0.0})
+    assert robot.follow(observation(START_NS), 0.01) == pytest.approx((0.98, 0.0))
+
+
 def test_a_hand_without_keypoints_moves_no_joint():
     assert DexRetargeter(StandIn([[0, 0], [8, 12]])).joints(observation(START_NS)) is None
 

@@ -102,6 +102,18 @@ def test_a_hand_that_comes_to_rest_in_time_is_engaged_where_it_rests():
     assert table.arm[0] == pytest.approx((0.4, 0.0, 0.4), abs=0.012)
 
 
+def test_asking_again_while_engaged_is_answered_with_what_it_is_and_changes_nothing():
+    table = Table()
+    table.run(0.3)
+    table.call(True)
+    table.run(0.1)
+    assert table.call(True) == (False, 'right is waiting already; this changes nothing')
+    table.run(1.0)
+    assert table.call(True) == (False, 'right is engaged already; this changes nothing')
+    table.run(0.5)
+    assert table.state is State.ENGAGED
+
+
 @pytest.mark.parametrize(
     ('change', 'reason'),
     [

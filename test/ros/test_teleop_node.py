@@ -30,6 +30,7 @@ from hand_perception.ros.target_frame import TfBuffer
 from hand_perception.ros.teleop_node import TeleopNode
 from hand_perception.teleop.observation import FINGER_JOINTS
 from hand_perception.teleop.retarget import RobotHand
+from hand_perception.teleop.states import Reason
 
 needs_tf = pytest.mark.skipif(
     importlib.util.find_spec('tf2_ros') is None,
@@ -502,6 +503,21 @@ def test_hands_are_taken_into_a_frame_that_stands_still(bench):
     assert hand.frame_id == 'world'
     # Noise of half a millimetre.
     np.testing.assert_allclose(hand.position, operator.position + [1, 2, 0], atol=5e-3)
+
+
+def test_a_quaternion_of_length_0_is_refused_and_ends_nothing_in_any_frame(bench):
+    tf = FakeTf()
+    tf.known['world', 'camera'] = ((1.0, 2.0), lambda: 0)
+    operator = Operator(bench)
+    robot = Robot(bench, hand_frame='world', open_buffer=tf.open)
+    robot.status(lambda _, v: v['hand usable'] == 'True', what='a usable hand')
+    operator.stop()
+    bad = operator.message(bench.node.get_clock().now().nanoseconds)
+    bad.wrist.orientation.x = bad.wrist.orientation.y = 0.0
+    bad.wrist.orientation.z = bad.wrist.orientation.w = 0.0
+    operator.publisher.publish(bad)
+    refused = f'hands refused: {Reason.MALFORMED.value}'
+    robot.status(lambda _, v: v.get(refused) == '1', what='the refused hand')
 
 
 def test_a_frame_that_tf_does_not_know_is_no_hand_and_is_told(bench):
