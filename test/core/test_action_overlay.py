@@ -82,10 +82,12 @@ def test_what_is_unknown_is_written_dim_with_its_reason():
 
 
 def test_a_primitive_on_its_way_out_is_written_dim_without_its_score():
-    leaving = make_hand_action(label='release', score=0.0, is_final=False)
+    """On a left hand, which is blue."""
+    leaving = make_hand_action(is_right=False, label='release', score=0.0, is_final=False)
     assert action_words(leaving) == ('release', DIM)
-    assert not is_yellow(draw(RIGHT, actions=[leaving])).any()
-    assert is_yellow(draw(RIGHT, actions=[make_hand_action(label='release')])).any()
+    assert not is_yellow(draw(LEFT, actions=[leaving])).any()
+    sure = make_hand_action(is_right=False, label='release')
+    assert is_yellow(draw(LEFT, actions=[sure])).any()
 
 
 def test_an_action_of_the_scene_is_bright_before_its_window_is_full():
