@@ -65,6 +65,9 @@ def action_words(action: ActionEstimate) -> tuple[str, Colour]:
     """Put what is told into words, and give their colour: dim when it is not to be relied on."""
     if action.is_unknown:
         return f'unknown: {action.unknown_reason}', DIM
+    if action.backend == 'primitives' and not action.is_final:
+        # On its way out: the newest image shows something else, and its score says so.
+        return _plain(action.label), DIM
     return f'{_plain(action.label)}  {action.score:.2f}', _TOLD
 
 

@@ -81,6 +81,20 @@ def test_what_is_unknown_is_written_dim_with_its_reason():
     assert is_yellow(draw(actions=[make_scene_action()])).any()
 
 
+def test_a_primitive_on_its_way_out_is_written_dim_without_its_score():
+    """On a left hand, which is blue."""
+    leaving = make_hand_action(is_right=False, label='release', score=0.0, is_final=False)
+    assert action_words(leaving) == ('release', DIM)
+    assert not is_yellow(draw(LEFT, actions=[leaving])).any()
+    sure = make_hand_action(is_right=False, label='release')
+    assert is_yellow(draw(LEFT, actions=[sure])).any()
+
+
+def test_an_action_of_the_scene_is_bright_before_its_window_is_full():
+    words, colour = action_words(make_scene_action(is_final=False))
+    assert (words, colour != DIM) == ('pour milk  0.62', True)
+
+
 def test_what_is_told_is_written_as_people_write_it():
     assert action_words(make_scene_action())[0] == 'pour milk  0.62'
 
