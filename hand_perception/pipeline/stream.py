@@ -148,8 +148,8 @@ class HandPipeline:
 
         Args:
             state: memory of the stream; changed.
-            frame: an image with a stamp later than the last one's. A stamp that goes back, or
-                a gap longer than ``stream_gap_s``, starts a new run.
+            frame: an image with a stamp later than the last one's. A stamp that goes back, a
+                gap longer than ``stream_gap_s`` or another ``hand_scale`` starts a new run.
 
         Raises:
             ConfigError: the image has boxes and the back end cannot work with them.
@@ -253,9 +253,13 @@ class HandPipeline:
                 reason = f'stamps went back by {-seconds:.3f} s'
             elif seconds > self.settings.stream_gap_s:
                 reason = f'no image for {seconds:.3f} s'
+        hand_scale = self.settings.hand_scale
+        if state.hand_scale not in (None, hand_scale):
+            # All hands are elsewhere at once: who drives an arm by them has to begin anew.
+            reason = reason or f'hand_scale is {hand_scale:g} now'
         if reason:
             state.reset()
-        state.last_stamp_ns = frame.stamp_ns
+        state.last_stamp_ns, state.hand_scale = frame.stamp_ns, hand_scale
         return reason
 
     def _look(self, state: StreamState, frame: Frame) -> Observations:

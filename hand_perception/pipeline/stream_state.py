@@ -34,6 +34,7 @@ class StreamState:
     gate: GateState = field(default_factory=GateState)
     motion: SmoothingState = field(default_factory=SmoothingState)
     camera: Camera | None = None
+    hand_scale: float | None = None
     recognised: Any = None
     told: ActionResult | None = None
 

@@ -163,6 +163,30 @@ def test_a_long_gap_resets_the_stream_and_a_short_one_does_not():
     assert 'no image for 1.1' in long.reset_reason
 
 
+def test_another_size_of_hands_begins_a_new_run_with_new_ids():
+    pipeline, _ = make_pipeline([landmarks(**RIGHT)])
+    state = pipeline.new_stream()
+    before = run(pipeline, state, [0.0, 0.03])[-1]
+    pipeline.replace_settings(pipeline.settings.replace(hand_scale=1.1))
+    after, later = run(pipeline, state, [0.06, 0.09])
+    assert 'hand_scale is 1.1 now' in after.reset_reason
+    assert set(ids(after)).isdisjoint(ids(before))
+    assert ids(later) == ids(after)
+    assert later.reset_reason == ''
+
+
+def test_a_hand_whose_votes_turn_its_side_has_a_new_id_on_the_other_side():
+    pipeline, backend = make_pipeline([landmarks(**RIGHT)])
+    state = pipeline.new_stream()
+    before = run(pipeline, state, np.arange(5) / 30)[-1]
+    backend.hands = [landmarks(**{**RIGHT, 'right_score': 0.05})]
+    results = run(pipeline, state, (5 + np.arange(15)) / 30)
+    sides = {track.track_id: track.is_right for result in results for track in result.hands}
+    assert sides[ids(before)[0]]  # as long as it has this id it is a right hand
+    assert not sides[ids(results[-1])[0]]
+    assert all(len(result.hands) == 1 for result in results)
+
+
 def test_reset_equals_new_but_for_the_track_ids_given():
     pipeline, _ = make_pipeline([landmarks(**RIGHT)])
     state = pipeline.new_stream()
@@ -222,6 +246,7 @@ def test_memory_stays_bounded_over_ten_thousand_images():
         'gate',
         'motion',
         'camera',
+        'hand_scale',
         'recognised',
         'told',
     }  # fmt: skip - nothing else may grow

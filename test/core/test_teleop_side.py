@@ -298,6 +298,37 @@ def test_each_side_is_lost_alone():
     assert right.state is State.ENGAGED
 
 
+@pytest.mark.parametrize(
+    'arm',
+    [
+        ((math.nan, 0.0, 0.4), STILL),
+        ((math.inf, 0.0, 0.4), STILL),
+        ((0.4, 0.0, 0.4), (0.0, 0.0, 0.0, 0.0)),
+        ((0.4, 0.0, 0.4), (0.0, 0.0, 0.0, math.nan)),
+    ],
+)
+def test_an_arm_that_is_nowhere_is_not_engaged_and_stops_an_engaged_side(arm):
+    table = Table()
+    table.arm = arm
+    table.run(0.3)
+    accepted, words = table.call(True)
+    assert not accepted
+    assert Reason.NO_ARM_POSE.value in words
+    table = Table().engage()
+    table.arm_is_heard = False  # the table would tell the last target again
+    for _ in range(25):
+        table.tick()
+        table.teleop.hear_arm('right', *arm, table.now_ns)
+    assert (table.state, table.reason) == (State.HOLDING, Reason.NO_ARM_POSE)
+
+
+def test_hands_of_two_frames_are_not_compared():
+    table = Table().engage()
+    table.left = {'position': (0.11, 0.1, 0.4), 'frame_id': 'another camera'}
+    table.run(0.5)
+    assert table.state is State.ENGAGED
+
+
 def test_one_hand_reported_on_both_sides_is_used_on_neither():
     table = Table().engage()
     table.left = {'position': (0.11, 0.1, 0.4)}
