@@ -168,6 +168,16 @@ def test_the_official_camera_is_that_of_the_official_code(settings):
     assert hand.depth_source == DepthSource.ASSUMED_CAMERA
 
 
+def test_hands_of_the_official_camera_are_not_smoothed(settings):
+    official = HandPipeline.load(settings.replace(official_camera=True))
+    state = official.new_stream()
+    moved = dataclasses.replace(LEFT, xyxy=tuple(v + 12.0 for v in LEFT.xyxy))
+    for k, box in enumerate((LEFT, moved, LEFT, moved)):
+        ((alone,),) = run(official, frame([box]))
+        (hand,) = official.step(state, frame([box], stamp_s=0.033 * k)).hands
+        np.testing.assert_array_equal(hand.keypoints_3d, alone.keypoints_3d)
+
+
 def test_boxes_are_followed_by_their_overlap(pipeline):
     moved = dataclasses.replace(RIGHT, xyxy=tuple(v + 12.0 for v in RIGHT.xyxy))
     far = dataclasses.replace(RIGHT, xyxy=(20.0, 20.0, 90.0, 110.0))
