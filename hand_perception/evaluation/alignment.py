@@ -20,15 +20,19 @@ def pa_mpjpe(points: DoubleArray, truth: DoubleArray) -> DoubleArray:
     return mean_joint_error(procrustes_align(points, truth), truth)
 
 
-def procrustes_align(points: DoubleArray, target: DoubleArray) -> DoubleArray:
+def procrustes_align(
+    points: DoubleArray, target: DoubleArray, *, may_mirror: bool = False
+) -> DoubleArray:
     """Move, turn and scale (..., J, 3) points onto a target, least squares (Umeyama 1991).
 
-    Mirroring is not allowed: a hand of the wrong side stays wrong.
+    Without ``may_mirror`` a hand of the wrong side stays wrong. The programs of FreiHAND and HO-3D
+    allow mirroring; it makes no difference to hands that are anywhere near the truth.
     """
     centre, target_centre = points.mean(-2, keepdims=True), target.mean(-2, keepdims=True)
     centred, target_centred = points - centre, target - target_centre
     u, strength, vt = np.linalg.svd(np.swapaxes(centred, -1, -2) @ target_centred)
-    sign = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
+    is_mirrored = np.linalg.det(u @ vt) < 0
+    sign = np.where(is_mirrored & (not may_mirror), -1.0, 1.0)
     u[..., -1] *= sign[..., None]
     strength[..., -1] *= sign
     spread = np.maximum((centred**2).sum((-2, -1)), 1e-30)

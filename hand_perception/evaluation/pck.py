@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hand_perception.datatypes import DoubleArray
 
 #: Thresholds that are reported: errors over the size of the hand's box.
 PCK_THRESHOLDS: Final = (0.05, 0.1, 0.15)
 #: True keypoints are used above this confidence.
-_MIN_CONFIDENCE: Final = 0.5
+MIN_CONFIDENCE: Final = 0.5
 
 
 def pck_per_joint(
@@ -35,13 +35,29 @@ def pck_per_joint(
     Returns:
         (T, J) 0-1; NaN for a joint without a true keypoint.
     """
+    error = relative_errors(keypoints_2d, truth_2d, box_size)
+    return shares(*count_within(error, np.asarray(truth_confidence) > MIN_CONFIDENCE, thresholds))
+
+
+def relative_errors(
+    keypoints_2d: ArrayLike, truth_2d: ArrayLike, box_size: ArrayLike
+) -> DoubleArray:
+    """Give (N, J) errors over the size of the box; arguments as above."""
     points, truth = np.asarray(keypoints_2d, np.float64), np.asarray(truth_2d, np.float64)
-    error = np.linalg.norm(points - truth, axis=-1) / np.asarray(box_size, np.float64)[:, None]
-    is_used = np.asarray(truth_confidence) > _MIN_CONFIDENCE  # (N, J)
+    return np.linalg.norm(points - truth, axis=-1) / np.asarray(box_size, np.float64)[:, None]
+
+
+def count_within(
+    error: DoubleArray, is_used: NDArray[np.bool_], thresholds: Sequence[float]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the used (N, J) errors within each threshold, (T, J), and all used ones, (J,)."""
     is_close = error <= np.asarray(thresholds)[:, None, None]  # (T, N, J)
-    count = is_used.sum(0)
-    share = (is_close & is_used).sum(1) / np.maximum(count, 1)
-    return np.where(count > 0, share, np.nan)
+    return (is_close & is_used).sum(1), is_used.sum(0)
+
+
+def shares(within: NDArray[np.int64], count: NDArray[np.int64]) -> DoubleArray:
+    """Divide (T, J) counts by (J,) of all; NaN where there is none."""
+    return np.where(count > 0, within / np.maximum(count, 1), np.nan)
 
 
 def mean_pck(per_joint: DoubleArray) -> DoubleArray:
