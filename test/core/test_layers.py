@@ -28,6 +28,7 @@ LAYERS = (
     ),
     ('rendering',),
     ('models',),
+    ('datasets',),
     ('synthetic', 'pipeline', 'teleop'),
     ('evaluation', 'video', 'settings_files'),
     ('ros', 'cli'),
@@ -45,7 +46,7 @@ class Blocker:
     BLOCKED = {
         'rclpy', 'launch', 'launch_ros', 'cv_bridge', 'std_msgs', 'sensor_msgs', 'geometry_msgs',
         'torchvision', 'timm', 'scipy', 'smplx', 'rosbags', 'matplotlib', 'safetensors',
-        'dex_retargeting',
+        'dex_retargeting', 'lmdb',
     }
 
     def find_spec(self, name, path=None, target=None):
