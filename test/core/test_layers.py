@@ -31,6 +31,7 @@ LAYERS = (
     ('datasets',),
     ('synthetic', 'pipeline', 'teleop'),
     ('evaluation', 'video', 'settings_files'),
+    ('training',),
     ('ros', 'cli'),
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}

@@ -47,11 +47,19 @@ class Inputs:
         images: (N, 270, 480, 3) uint8 RGB.
         K: (N, 3, 3) float32, pixels.
         not_padding: (N,) int64.
+        joints_3d: (N, J, 3) float32 truth, metres.
+        joints_2d: (N, J, 2) float32 truth, pixels: with fx and fy.
+        objects: (N,) int64 truth.
+        actions: (clips,) int64 truth.
     """
 
     images: NDArray[np.uint8]
     K: NDArray[np.float32]
     not_padding: NDArray[np.int64]
+    joints_3d: NDArray[np.float32]
+    joints_2d: NDArray[np.float32]
+    objects: NDArray[np.int64]
+    actions: NDArray[np.int64]
 
     @property
     def sums(self) -> list[float]:
@@ -104,7 +112,7 @@ def results(name: str) -> dict[str, NDArray]:
 
 @functools.cache
 def inputs(name: str) -> Inputs:
-    """Images in blocks of colours, so that features differ from frame to frame; cameras; masks."""
+    """Images in blocks of colours, so that features differ between frames; cameras; truth."""
     case = CASES[name]
     random = np.random.RandomState(1000 + case.seed)
     images = np.empty((NUM_FRAMES, 270, 480, 3), np.uint8)
@@ -121,4 +129,12 @@ def inputs(name: str) -> Inputs:
     K[:, 0, 2] = cx + 10 * random.standard_normal(NUM_FRAMES)
     K[:, 1, 2] = cy + 10 * random.standard_normal(NUM_FRAMES)
     not_padding = (np.arange(WINDOW) < np.array(VALID)[:, None]).astype(np.int64).reshape(-1)
-    return Inputs(images=images, K=K, not_padding=not_padding)
+    joints = random.standard_normal((NUM_FRAMES, case.sizes.num_joints, 3))
+    joints = (joints * (0.06, 0.05, 0.05) + (0, 0, 0.45)).astype(np.float32)
+    projected = np.einsum('nij,nkj->nki', K.astype(np.float64), joints.astype(np.float64))
+    return Inputs(
+        images=images, K=K, not_padding=not_padding, joints_3d=joints,
+        joints_2d=(projected[..., :2] / projected[..., 2:]).astype(np.float32),
+        objects=random.randint(0, case.sizes.num_objects, NUM_FRAMES).astype(np.int64),
+        actions=random.randint(0, case.sizes.num_actions, len(VALID)).astype(np.int64),
+    )  # fmt: skip
