@@ -17,7 +17,7 @@ from hand_perception.errors import ConfigError, DatasetError, MissingPackageErro
 from hand_perception.models.htt.preprocess import network_image
 
 SHORT = {'window': 32, 'pose_window': 8}
-#: Python 3.12 and later warn of every fork beside threads, which OpenCV and torch have; nothing that
+#: Python 3.12 and later warn of a fork beside threads, which OpenCV and torch have; nothing that
 #: the child does here waits for one of them.
 forks = pytest.mark.filterwarnings('ignore:.*use of fork:DeprecationWarning')
 #: The package too where it is installed; what is tested without it behaves the same.
