@@ -118,6 +118,15 @@ def test_a_truncated_image_in_the_middle_is_found_when_all_are_read(copy, capsys
     assert 'color_0031.jpeg ends in the middle' in found['FAIL', 'test images']
 
 
+def test_a_truncated_last_image_of_a_segment_is_found_always(copy, capsys):
+    root = copy('h2o')
+    path = root / 'subject3/k2/0/cam4/rgb480_270/000039.png'
+    path.write_bytes(path.read_bytes()[:-20])
+    code, found = check(capsys, 'h2o', root, '--split', 'val')
+    assert code == 1
+    assert '000039.png ends in the middle' in found['FAIL', 'val images']
+
+
 def test_annotations_that_are_nan_or_missing_are_named(copy, capsys):
     root = copy('h2o')
     hands = 'cam4/hand_pose/000003.txt'

@@ -4,6 +4,7 @@ Sequences and lengths are those for which the answers of the published loaders a
 (test/data/ego_loaders.npz); so are the hands of a few of them, the others move on a circle.
 """
 
+import os
 import pickle
 from pathlib import Path
 
@@ -181,7 +182,7 @@ class FakeLmdb:
 
 class _FakeEnvironment:
     def __init__(self, package, path):
-        self._package, self._path = package, path
+        self._package, self._path, self._process = package, path, os.getpid()
         self._content = pickle.loads((Path(path) / 'data.mdb').read_bytes())
 
     def open_db(self, name, *, create):
@@ -191,6 +192,7 @@ class _FakeEnvironment:
         return self._content[name]
 
     def begin(self, *, db):
+        assert self._process == os.getpid(), 'a handle of another process'
         return _FakeTransaction(db)
 
     def close(self):
