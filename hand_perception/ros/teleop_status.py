@@ -78,7 +78,8 @@ class TeleopStatus:
             found.append(state.reason.value)
         if rivals := self._sides[side].rivals(self._node):
             found.append(
-                f'somebody else publishes {", ".join(rivals)}, too: the arm hears two masters'
+                f'somebody else publishes {", ".join(rivals)}, too: nothing moves while the arm '
+                f'hears two masters (ros2 topic info -v {rivals[0]} names them)'
             )
         return DiagnosticStatus(
             level=DiagnosticStatus.WARN if found else DiagnosticStatus.OK,

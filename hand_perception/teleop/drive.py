@@ -66,6 +66,7 @@ class ArmDrive:
         self._settings = settings
         self._arm: tuple[Vector, Quaternion] | None = None
         self._arm_ns = 0
+        self._has_rival = False
         self._last: Target | None = None
         self._motion: RelativeMotion | None = None
         self._limiter: MotionLimiter | None = None
@@ -84,12 +85,18 @@ class ArmDrive:
             self._arm = (as_vector(position), as_quaternion(quaternion))
             self._arm_ns = now_ns
 
+    def hear_rival(self, has_rival: bool) -> None:
+        """Take whether somebody else commands this arm, too."""
+        self._has_rival = has_rival
+
     def forget_arm(self) -> None:
         """After a jump of time: it is not known where the arm is."""
         self._arm = None
 
     def start_fault(self, now_ns: int) -> Reason:
         """Say why the arm cannot be engaged now."""
+        if self._has_rival:
+            return Reason.TWO_MASTERS
         if self._settings.arm_feedback and not self._is_arm_fresh(now_ns):
             return Reason.NO_ARM_POSE
         position, (low, high) = self._start()[0], self._box()
@@ -97,6 +104,8 @@ class ArmDrive:
 
     def fault(self, now_ns: int) -> Reason:
         """Say why an engaged arm must not go on."""
+        if self._has_rival:
+            return Reason.TWO_MASTERS
         if not self._settings.arm_feedback or self._limiter is None:
             return Reason.NONE
         if self._arm is None or not self._is_arm_fresh(now_ns):

@@ -116,6 +116,11 @@ class Teleoperation:
             self._watch_time(now_ns)
             self._sides[side].drive.hear_arm(position, quaternion, now_ns)
 
+    def hear_rival(self, side: Side, has_rival: bool) -> None:
+        """Take whether somebody else publishes commands for the arm of a side, too."""
+        if side in self._sides:
+            self._sides[side].drive.hear_rival(has_rival)
+
     def hear_gripper(self, side: Side, place: float) -> None:
         """Take where the gripper of a side is, 0 open to 1 closed, where that is known."""
         if side in self._sides:

@@ -322,6 +322,39 @@ def test_an_arm_that_is_nowhere_is_not_engaged_and_stops_an_engaged_side(arm):
     assert (table.state, table.reason) == (State.HOLDING, Reason.NO_ARM_POSE)
 
 
+def test_an_arm_with_another_master_is_not_engaged_and_is_let_go():
+    table = Table()
+    table.run(0.3)
+    table.teleop.hear_rival('right', True)
+    accepted, words = table.call(True)
+    assert not accepted
+    assert Reason.TWO_MASTERS.value in words
+    table.run(0.1)
+    assert (table.state, table.reason) == (State.DISENGAGED, Reason.TWO_MASTERS)
+    table.call(False)
+    table.teleop.hear_rival('right', False)
+    table.engage()
+    table.teleop.hear_rival('right', True)
+    assert table.tick().commands is None
+    assert (table.state, table.reason) == (State.HOLDING, Reason.TWO_MASTERS)
+    table.teleop.hear_rival('right', False)
+    outputs = table.run(2.0)  # it is gone; nobody asked since
+    assert (table.state, table.reason) == (State.DISENGAGED, Reason.TWO_MASTERS)
+    assert not commands_of(outputs)
+
+
+def test_a_master_that_comes_while_the_hand_is_held_still_ends_the_wish():
+    table = Table()
+    table.run(0.3)
+    table.call(True)
+    table.run(0.1)
+    assert table.state is State.WAITING
+    table.teleop.hear_rival('right', True)
+    outputs = table.run(1.0)
+    assert (table.state, table.reason) == (State.DISENGAGED, Reason.TWO_MASTERS)
+    assert not commands_of(outputs)
+
+
 def test_hands_of_two_frames_are_not_compared():
     table = Table().engage()
     table.left = {'position': (0.11, 0.1, 0.4), 'frame_id': 'another camera'}

@@ -698,3 +698,20 @@ def test_a_second_master_of_the_arm_is_told(bench):
     rival = bench.node.create_publisher(PoseStamped, 'teleop/right/target', 10)
     robot.status(lambda s, _: 'two masters' in s.message, what='the warning')
     bench.node.destroy_publisher(rival)
+
+
+def test_a_second_master_ends_an_engaged_side_and_none_engages_beside_it(bench):
+    Operator(bench)
+    robot = Robot(bench)
+    robot.engage_surely()
+    robot.targets['right'].wait_count(3)
+    told = len(robot.states.messages)
+    rival = bench.node.create_publisher(PoseStamped, 'teleop/right/target', 10)
+    holding = robot.wait_state(TeleopSide.HOLDING, after=told)
+    assert holding.reason == Reason.TWO_MASTERS.value
+    robot.wait_state(TeleopSide.DISENGAGED, after=told)
+    robot.engage(on=False)
+    assert Reason.TWO_MASTERS.value in robot.engage().message
+    bench.node.destroy_publisher(rival)
+    robot.engage(on=False)
+    robot.engage_surely()
