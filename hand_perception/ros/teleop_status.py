@@ -81,6 +81,11 @@ class TeleopStatus:
                 f'somebody else publishes {", ".join(rivals)}, too: nothing moves while the arm '
                 f'hears two masters (ros2 topic info -v {rivals[0]} names them)'
             )
+        if self._teleop.waits_for_joints(side):
+            found.append(
+                'joint_states has not told all joints of the robot hand: nothing is sent for it '
+                '(hand_feedback)'
+            )
         return DiagnosticStatus(
             level=DiagnosticStatus.WARN if found else DiagnosticStatus.OK,
             name=f'{self._node.get_fully_qualified_name()}: {side} arm',

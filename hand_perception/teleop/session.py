@@ -139,6 +139,12 @@ class Teleoperation:
             return ()
         return teleop.drive.robot_hand.joint_names
 
+    def waits_for_joints(self, side: Side) -> bool:
+        """Whether the robot hand of a side rests because nobody says where its joints are."""
+        teleop = self._sides.get(side)
+        robot_hand = None if teleop is None else teleop.drive.robot_hand
+        return robot_hand is not None and robot_hand.waits_for_places
+
     def hand_status(self, side: Side, now_ns: int) -> HandStatus:
         """Say whether the hand of a side may be used, for displays and diagnostics."""
         self._watch_time(now_ns)
@@ -199,6 +205,7 @@ def load_robot_hands(settings: TeleopSettings) -> dict[Side, RobotHand]:
         side: RobotHand(
             load_retargeter(paths[side], urdf_dir=settings.hand_urdf_dir),
             max_speed=settings.max_joint_speed,
+            needs_places=settings.hand_feedback,
         )
         for side in settings.active_sides
         if paths[side]

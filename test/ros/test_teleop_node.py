@@ -597,14 +597,28 @@ class FakeRetargeter:
 
 def test_joints_of_a_robot_hand_are_published_under_its_names(bench):
     Operator(bench)
-    robot = Robot(
-        bench, load_hands=lambda _: {'right': RobotHand(FakeRetargeter(), max_speed=6.0)}
-    )
+    blind = RobotHand(FakeRetargeter(), max_speed=6.0, needs_places=False)
+    robot = Robot(bench, load_hands=lambda _: {'right': blind})
     joints = bench.listen(JointState, 'teleop/right/hand_joints')
     robot.engage_surely()
     (message,) = joints.wait_count(1)
     assert message.name == ['j0', 'j1']
     np.testing.assert_allclose(message.position, make_hand().flexion[3:5], rtol=1e-6)
+
+
+def test_a_robot_hand_whose_joints_nobody_tells_is_not_moved_and_it_is_said(bench):
+    Operator(bench)
+    robot = Robot(
+        bench, load_hands=lambda _: {'right': RobotHand(FakeRetargeter(), max_speed=6.0)}
+    )
+    joints = bench.listen(JointState, 'teleop/right/hand_joints')
+    robot.engage_surely()
+    robot.targets['right'].wait_count(5)
+    robot.status(lambda s, _: 'hand_feedback' in s.message, what='the complaint')
+    assert joints.messages == []
+    places = bench.talk(JointState, 'joint_states')
+    places.publish(JointState(name=['j0', 'j1'], position=[0.0, 0.0]))
+    joints.wait_count(1)
 
 
 def test_a_robot_hand_starts_from_the_joints_that_it_has(bench):
@@ -711,6 +725,7 @@ def test_a_second_master_ends_an_engaged_side_and_none_engages_beside_it(bench):
     assert holding.reason == Reason.TWO_MASTERS.value
     robot.wait_state(TeleopSide.DISENGAGED, after=told)
     robot.engage(on=False)
+    robot.states.wait_count(len(robot.states.messages) + 2)  # told twice a second: released
     assert Reason.TWO_MASTERS.value in robot.engage().message
     bench.node.destroy_publisher(rival)
     robot.engage(on=False)
