@@ -244,6 +244,8 @@ def test_memory_stays_bounded_over_ten_thousand_images():
         'is_doubtful',
         'shapes',
         'gate',
+        'recognised_gate',
+        'renamed',
         'motion',
         'camera',
         'hand_scale',
