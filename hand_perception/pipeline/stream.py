@@ -20,7 +20,7 @@ from hand_perception.pipeline.calibrate import HandMeasurement, scale_of_palm
 from hand_perception.pipeline.detect import Observations, observe_hands
 from hand_perception.pipeline.follow import follow_boxes, follow_hands
 from hand_perception.pipeline.jumps import gate_hands, gate_recognised
-from hand_perception.pipeline.outliers import OutlierGate
+from hand_perception.pipeline.outliers import OutlierGate, finite_hands
 from hand_perception.pipeline.predict_ahead import look_ahead
 from hand_perception.pipeline.recogniser import Recogniser
 from hand_perception.pipeline.smooth import HandSmoother
@@ -167,7 +167,7 @@ class HandPipeline:
             )
         watch.lap('track')
         seen = [track for track in state.tracks if not track.is_hidden]
-        hands = self._reconstructor(frame, seen, state.shapes)
+        hands = finite_hands(self._reconstructor(frame, seen, state.shapes))
         if self._reconstructor.takes_boxes:
             self._follow_reconstruction(state, frame, hands)
         watch.lap('reconstruct')
@@ -241,7 +241,7 @@ class HandPipeline:
         memory, state.recognised = state.recognised, None  # an error leaves nothing half done
         said = self._recogniser.step(memory, frame, hands)
         state.recognised = memory
-        return said
+        return said if said.hands is None else replace(said, hands=finite_hands(said.hands))
 
     def _start_frame(self, state: StreamState, frame: Frame) -> str:
         """Reset the stream where time jumped; return why."""

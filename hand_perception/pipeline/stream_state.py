@@ -19,7 +19,7 @@ class StreamState:
     """All memory of one camera stream; bounded by the number of hands and the action window.
 
     ``next_track_id`` outlives a reset: a track id is never given twice while the process runs.
-    ``gate`` is the memory of the jump gate, ``recognised_gate`` that for the hands of a recogniser,
+    ``gate`` is the memory of the jump gate, ``recognised_gate`` that for a recogniser's hands, and
     ``renamed`` the ids of those of them that jumped and were believed, by the id of their track.
     ``recognised`` is the memory of the recogniser of actions, ``told`` what it said of the last
     image when its hands were asked for.

@@ -1,5 +1,8 @@
-"""Hands that jump in a stream whose hands are those of a recogniser."""
+"""Hands of a stream that jump, and hands that are none: those of back end and recogniser."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 from hands import posed_hand, renamed
 from stream_fakes import ScriptedBackend, frame, landmarks
@@ -22,15 +25,19 @@ class Steady:
     """Stands in for the back end: every track's hand rests where it is."""
 
     takes_boxes = False
+    flexion = None
 
     def __init__(self, model):
         self.model = model
 
     def __call__(self, image_frame, tracks, shapes):
-        return tuple(
+        hands = [
             posed_hand(self.model, track_id=track.track_id, is_right=track.is_right)
             for track in tracks
-        )
+        ]
+        if self.flexion is not None:
+            hands = [dataclasses.replace(hand, flexion=self.flexion) for hand in hands]
+        return tuple(hands)
 
     def side_evidence(self, camera, hands):
         return [0.0] * len(hands)
@@ -46,6 +53,7 @@ class OwnJoints:
         self.hand_model = model
         self.wrist_m = HERE
         self.is_late = False
+        self.flexion = None
 
     def new_state(self):
         return []
@@ -54,6 +62,8 @@ class OwnJoints:
         state.append([hand.track_id for hand in hands])
         shown = state[0] if self.is_late else state[-1]
         hand = posed_hand(self.hand_model, wrist_m=self.wrist_m)
+        if self.flexion is not None:
+            hand = dataclasses.replace(hand, flexion=self.flexion)
         return ActionResult(hands=tuple(renamed(hand, track_id) for track_id in shown))
 
 
@@ -133,3 +143,31 @@ def test_without_the_jump_gate_htts_joints_come_as_they_are(model):
     run = Run(model, jump_gate=False)
     before = run(HERE)
     assert run(THERE) == before
+
+
+BAD = np.array([np.nan] + 14 * [0.1], np.float32)
+
+
+@pytest.mark.parametrize('jump_gate', [True, False])
+def test_a_hand_with_a_number_that_is_none_is_not_published(model, jump_gate):
+    back_end = Steady(model)
+    settings = PipelineSettings(smoothing='none', jump_gate=jump_gate)
+    pipeline = HandPipeline(settings, ScriptedBackend([landmarks((450, 240))]), back_end)
+    state = pipeline.new_stream()
+    (good,) = pipeline.step(state, frame(0.0)).hands
+    back_end.flexion = BAD
+    wrong = pipeline.step(state, frame(STEP_S))
+    assert (wrong.hands, wrong.raw_hands) == ((), ())
+    back_end.flexion = None
+    (again,) = pipeline.step(state, frame(2 * STEP_S)).hands
+    assert again.track_id == good.track_id
+
+
+@pytest.mark.parametrize('jump_gate', [True, False])
+def test_a_hand_of_htt_with_a_number_that_is_none_is_not_published(model, jump_gate):
+    run = Run(model, jump_gate=jump_gate)
+    before = run(HERE)
+    run.recogniser.flexion = BAD
+    assert run(HERE) == []
+    run.recogniser.flexion = None
+    assert run(HERE) == before
