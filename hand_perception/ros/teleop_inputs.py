@@ -23,6 +23,7 @@ from hand_perception.teleop.node_settings import TeleopNodeSettings
 from hand_perception.teleop.observation import HandObservation, observation_from_message
 from hand_perception.teleop.session import Teleoperation
 from hand_perception.teleop.states import SIDES, Reason, Side
+from hand_perception.teleop.vectors import Quaternion, Vector
 
 #: A message that is lost is soon followed by a newer one; one that is sent again comes too late.
 _STREAM: Final = QoSProfile(
@@ -130,9 +131,11 @@ class TeleopInputs:
             found = self._base.newest(tool_frame) if tool_frame else None
             if found is not None:
                 stamp_ns = stamp_ns_of(found.header)
-                if self._is_new_place(side, stamp_ns, now_ns, f'{tool_frame} in TF'):
-                    position, quaternion = moved_pose(found, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-                    self._teleop.hear_arm(side, position, quaternion, now_ns)
+                name = f'{tool_frame} in TF'
+                if self._is_new_place(side, stamp_ns, now_ns, name):
+                    t, q = found.transform.translation, found.transform.rotation
+                    pose = ((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+                    self._use_place(side, *pose, now_ns=now_ns, name=name)
 
     @property
     def frame_problems(self) -> list[str]:
@@ -204,7 +207,15 @@ class TeleopInputs:
             )
         elif self._is_new_place(side, stamp_ns_of(message.header), now_ns, name):
             p, q = message.pose.position, message.pose.orientation
-            self._teleop.hear_arm(side, (p.x, p.y, p.z), (q.x, q.y, q.z, q.w), now_ns)
+            pose = ((p.x, p.y, p.z), (q.x, q.y, q.z, q.w))
+            self._use_place(side, *pose, now_ns=now_ns, name=name)
+
+    def _use_place(
+        self, side: Side, position: Vector, quaternion: Quaternion, *, now_ns: int, name: str
+    ) -> None:
+        problem = self._teleop.hear_arm(side, position, quaternion, now_ns)
+        if problem:
+            self._complaints.add(name, problem)
 
     def _is_new_place(self, side: Side, stamp_ns: int, now_ns: int, name: str) -> bool:
         """Whether a stamp says that the arm was there just now; the same one again does not."""

@@ -77,13 +77,14 @@ class ArmDrive:
         self._settings = settings
         self.gripper.use(settings)
 
-    def hear_arm(self, position: Vector, quaternion: Quaternion, now_ns: int) -> None:
-        """Take where the arm is, base of the robot; what no arm can be is not taken."""
+    def hear_arm(self, position: Vector, quaternion: Quaternion, now_ns: int) -> bool:
+        """Take where the arm is, base of the robot; False: no arm can be there, it is not taken."""
         # Written so that NaN fails.
         is_place = all(abs(p) < _FAR_M for p in position) and abs(length(quaternion) - 1) < 1e-2
         if is_place:
             self._arm = (as_vector(position), as_quaternion(quaternion))
             self._arm_ns = now_ns
+        return is_place
 
     def hear_rival(self, has_rival: bool) -> None:
         """Take whether somebody else commands this arm, too."""

@@ -110,11 +110,21 @@ class Teleoperation:
             return False, f'{side} is not engaged: {refusal.value}'
         return True, f'{side}: hold the hand still'
 
-    def hear_arm(self, side: Side, position: Vector, quaternion: Quaternion, now_ns: int) -> None:
-        """Take where the arm of a side is: metres and x y z w, base of the robot."""
-        if side in self._sides:
-            self._watch_time(now_ns)
-            self._sides[side].drive.hear_arm(position, quaternion, now_ns)
+    def hear_arm(self, side: Side, position: Vector, quaternion: Quaternion, now_ns: int) -> str:
+        """Take where the arm of a side is: metres and x y z w, base of the robot.
+
+        Returns:
+            What is wrong with a pose that was not taken, or nothing.
+        """
+        if side not in self._sides:
+            return ''
+        self._watch_time(now_ns)
+        if self._sides[side].drive.hear_arm(position, quaternion, now_ns):
+            return ''
+        return (
+            'expected a finite position in metres and a quaternion of length 1, got position '
+            f'{_told(position)} and quaternion {_told(quaternion)}; it is not used'
+        )
 
     def hear_rival(self, side: Side, has_rival: bool) -> None:
         """Take whether somebody else publishes commands for the arm of a side, too."""
@@ -191,6 +201,10 @@ class Teleoperation:
             is_closed = False
         self._pinches[side] = is_closed
         return is_closed
+
+
+def _told(numbers: Sequence[float]) -> str:
+    return f'({", ".join(f"{number:g}" for number in numbers)})'
 
 
 def load_robot_hands(settings: TeleopSettings) -> dict[Side, RobotHand]:

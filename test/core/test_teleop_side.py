@@ -318,7 +318,9 @@ def test_an_arm_that_is_nowhere_is_not_engaged_and_stops_an_engaged_side(arm):
     table.arm_is_heard = False  # the table would tell the last target again
     for _ in range(25):
         table.tick()
-        table.teleop.hear_arm('right', *arm, table.now_ns)
+        problem = table.teleop.hear_arm('right', *arm, table.now_ns)
+        assert 'expected a finite position in metres and a quaternion of length 1' in problem
+    assert not table.teleop.hear_arm('right', (0.4, 0.0, 0.4), STILL, table.now_ns)
     assert (table.state, table.reason) == (State.HOLDING, Reason.NO_ARM_POSE)
 
 

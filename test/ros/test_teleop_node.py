@@ -399,11 +399,11 @@ def test_a_service_that_is_refused_says_why(bench):
 # Where the arm is.
 
 
-def arm_pose(stamp, *, frame_id='base_link', x=0.4):
+def arm_pose(stamp, *, frame_id='base_link', x=0.4, w=1.0):
     message = PoseStamped()
     message.header.stamp, message.header.frame_id = stamp, frame_id
     message.pose.position.x, message.pose.position.z = x, 0.4
-    message.pose.orientation.w = 1.0
+    message.pose.orientation.w = w
     return message
 
 
@@ -439,8 +439,10 @@ def test_targets_begin_at_the_pose_that_the_arm_tells(bench):
             "is in 'map', expected base_frame 'base_link'",
         ),
         (lambda now: arm_pose(Time(sec=now.sec - 5, nanosec=now.nanosec)), 's old by its stamp'),
+        (lambda now: arm_pose(now, x=math.nan), 'got position (nan, 0, 0.4)'),
+        (lambda now: arm_pose(now, w=0.0), 'and quaternion (0, 0, 0, 0); it is not used'),
     ],
-    ids=['another frame', 'old'],
+    ids=['another frame', 'old', 'nowhere', 'quaternion of length 0'],
 )
 def test_a_pose_of_the_arm_that_cannot_be_is_told_and_not_used(bench, make, words):
     Operator(bench)
@@ -542,6 +544,22 @@ def test_tf_tells_where_the_arm_is(bench):
     robot.engage_surely()
     (first,) = robot.targets['right'].wait_count(1)
     assert first.pose.position.x == pytest.approx(0.45, abs=3e-3)  # one step, as above
+
+
+@pytest.mark.parametrize('shift', [(math.nan, 0.1), (0.45, math.inf)])
+def test_a_transform_of_an_arm_that_is_nowhere_is_told_and_not_used(bench, shift):
+    tf = FakeTf()
+    clock = bench.node.get_clock()
+    tf.known['base_link', 'tool0'] = (shift, lambda: clock.now().nanoseconds)
+    Operator(bench)
+    robot = Robot(bench, arm_feedback=True, right_tool_frame='tool0', open_buffer=tf.open)
+    robot.status(
+        lambda s, v: (
+            'tool0 in TF: expected a finite position' in s.message and v['hand usable'] == 'True'
+        ),
+        what='the complaint',
+    )
+    assert 'the pose of the arm does not come' in robot.engage().message
 
 
 def test_an_old_transform_does_not_tell_where_the_arm_is(bench):
