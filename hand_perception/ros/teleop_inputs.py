@@ -19,6 +19,7 @@ from hand_perception.msg import HandPose
 from hand_perception.ros.complaints import Complaints
 from hand_perception.ros.messages import stamp_ns_of
 from hand_perception.ros.target_frame import FrameLookup, TfBuffer, listen_to_tf, moved_pose
+from hand_perception.teleop.drive import ARM_AGE_NS
 from hand_perception.teleop.node_settings import TeleopNodeSettings
 from hand_perception.teleop.observation import HandObservation, observation_from_message
 from hand_perception.teleop.session import Teleoperation
@@ -36,8 +37,6 @@ _HANDEDNESS: Final = {
     'left': HandPose.HANDEDNESS_LEFT,
     'right': HandPose.HANDEDNESS_RIGHT,
 }
-#: A pose of the arm that is older than this does not say where it is.
-_ARM_AGE_NS: Final = 200_000_000
 
 
 class TeleopInputs:
@@ -222,7 +221,7 @@ class TeleopInputs:
         last_ns, self._arm_stamps_ns[side] = self._arm_stamps_ns[side], stamp_ns
         if stamp_ns == last_ns:
             return False
-        if abs(now_ns - stamp_ns) > _ARM_AGE_NS:
+        if abs(now_ns - stamp_ns) > ARM_AGE_NS:
             age_s = (now_ns - stamp_ns) * 1e-9
             self._complaints.add(
                 name, f'the pose of the arm is {age_s:.3f} s old by its stamp; it is not used'

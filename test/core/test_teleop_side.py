@@ -242,8 +242,7 @@ def test_releasing_brings_the_arm_to_rest_within_the_limits():
         output = table.tick()
         if output.commands is not None:
             braking.append(output.commands)
-    assert all(command.is_braking for command in braking)
-    assert all(command.gripper is None for command in braking)
+    assert all(command.gripper is None and command.flexion is None for command in braking)
     speeds = [length(command.target.linear) for command in braking]
     assert speeds == sorted(speeds, reverse=True)
     assert speeds[-1] == 0.0
@@ -276,7 +275,7 @@ def test_with_brake_a_loss_slows_down_on_the_way_without_the_hand():
     speeds = [length(command.target.linear) for command in braking]
     assert speeds[-1] == 0.0
     assert speeds == sorted(speeds, reverse=True)
-    assert all(c.is_braking and c.gripper is None and c.flexion is None for c in braking)
+    assert all(c.gripper is None and c.flexion is None for c in braking)
     way = np.array([c.target.position for c in braking])
     assert np.ptp(way[:, 1]) < 1e-6  # straight on
     assert all(o.commands is None for o in after if o.state.state is State.DISENGAGED)
