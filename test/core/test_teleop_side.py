@@ -102,6 +102,17 @@ def test_a_hand_that_comes_to_rest_in_time_is_engaged_where_it_rests():
     assert table.arm[0] == pytest.approx((0.4, 0.0, 0.4), abs=0.012)
 
 
+def test_the_anchor_is_made_of_images_from_after_the_act_alone():
+    table = Table(anchor_s=0.4)
+    table.run(1.0)  # still all the time: that does not count
+    table.call(True)
+    asked_ns = table.now_ns
+    while table.tick().state.state is not State.ENGAGED:
+        assert table.now_ns < asked_ns + SECOND
+    newest = table.teleop.hand_status('right', table.now_ns).hand
+    assert newest.stamp_ns - asked_ns > 0.4 * SECOND
+
+
 def test_asking_again_while_engaged_is_answered_with_what_it_is_and_changes_nothing():
     table = Table()
     table.run(0.3)
