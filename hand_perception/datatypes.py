@@ -282,7 +282,8 @@ class FrameResult:
         stamp_ns: stamp of the image.
         frame_id: camera optical frame of the image.
         hands: tracked hands, left before right.
-        raw_hands: the same before smoothing; None where nothing was smoothed.
+        raw_hands: the same before smoothing, also where nothing is smoothed; None only with the
+            hands of HTT, which never are.
         reset_reason: why the stream was reset before this image; empty when it was not.
         num_detections: how many palm searches ran on this image.
         is_between_tokens: the hands are those of a recogniser that did not look at this image.

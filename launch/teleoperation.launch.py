@@ -2,11 +2,15 @@
 
     ros2 launch hand_perception teleoperation.launch.py arm_config:=/data/my_arm.yaml \
         right_arm_pose_topic:=/my_arm/tool_pose right_target_topic:=/servo_node/pose_target_cmds
-    ros2 launch hand_perception teleoperation.launch.py source:=synthetic sides:=both
+    ros2 launch hand_perception teleoperation.launch.py source:=synthetic sides:=both \
+        arm_config:=/data/no_arm.yaml
 
 With source:=none, the default, a camera driver publishes the images and perception starts as in
 robot.launch.py; otherwise as in egocentric.launch.py. Their arguments count here, too. Nothing
-moves before somebody engages. All arguments: docs/launch.md, or --show-args.
+moves before somebody engages, and no side engages before its arm has told where it is (arm_pose,
+or left_tool_frame and right_tool_frame). Without an arm, as with source:=synthetic, arm_config has
+to set arm_feedback: false for teleop; scripts/demo --teleop brings a simulated arm. All arguments:
+docs/launch.md, or --show-args.
 """
 
 import os

@@ -50,6 +50,14 @@ class HandSettings(Settings):
         maximum=1.5,
         live=True,
     )
+    hand_scale_stddev: float = make_setting(
+        0.06,
+        'Standard deviation of hand_scale, as a share of it; 0.06 for a hand that nobody '
+        'measured. The calibration sets it; depth_stddev follows from it.',
+        minimum=0.005,
+        maximum=0.3,
+        live=True,
+    )
     max_hands: int = make_setting(2, 'Most hands followed at a time.', minimum=1, maximum=8)
     one_hand_per_side: bool = make_setting(
         True, "At most one left and one right hand: the wearer's own. False for more people."
@@ -73,6 +81,14 @@ class HandSettings(Settings):
         'Time between searches on enlarged tiles of the image, for small hands.',
         minimum=0.0,
         maximum=60.0,
+        live=True,
+    )
+    occlusion_s: float = make_setting(
+        0.5,
+        'How long a hand that is not seen is waited for; seen again in that time it keeps its '
+        'track_id.',
+        minimum=0.0,
+        maximum=2.0,
         live=True,
     )
     stream_gap_s: float = make_setting(

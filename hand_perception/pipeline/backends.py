@@ -52,6 +52,7 @@ def load_reconstructor(settings: PipelineSettings) -> Reconstructor:
         hand_model=settings.hand_model,
         mano_dir=settings.mano_dir,
         hand_scale=settings.hand_scale,
+        size_ratio=settings.hand_scale_stddev,
     )
 
 

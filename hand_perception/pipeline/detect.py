@@ -24,8 +24,6 @@ _TILE_PRESENCE: Final = 0.9
 _MIN_HAND_PX: Final = 12.0
 #: Palms looked at per hand still wanted: the best are often two views of one hand.
 _PALMS_PER_HAND: Final = 2
-#: A hand that was not seen for so long is lost: seen again, it is a new one. Seconds.
-OCCLUSION_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +55,6 @@ def observe_hands(
     *,
     since_search_s: float,
     since_tiles_s: float,
-    occlusion_s: float = OCCLUSION_S,
 ) -> Observations:
     """Look for the followed hands, and for new ones when a search is due.
 
@@ -68,7 +65,6 @@ def observe_hands(
         settings: of the pipeline.
         since_search_s: seconds since the last palm search.
         since_tiles_s: seconds since the last one on tiles.
-        occlusion_s: for how long a hand that is not seen is waited for; 0 loses it at once.
     """
     tracks = sorted(tracks, key=lambda track: track.track_id)
     followed, other = _follow(backend, frame, tracks, settings)
@@ -94,7 +90,7 @@ def observe_hands(
         found = [hand for j, hand in enumerate(found) if j not in chosen]
         followed += again
         missing = _without(missing, again)
-    latest_ns = frame.stamp_ns - round(occlusion_s * 1e9)
+    latest_ns = frame.stamp_ns - round(settings.occlusion_s * 1e9)
     hidden = [hide_track(track) for track in missing if track.stamp_ns > latest_ns]
     covered = overlap_others([hand for _, hand in followed])
     return Observations(

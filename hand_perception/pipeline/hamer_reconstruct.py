@@ -194,7 +194,7 @@ class HamerReconstructor:
         placement = place_hands(posed.keypoints, pixels, rays)
         shift = np.zeros((len(tracks), 3))
         depths = [
-            monocular_depth(frame.camera, float(z))
+            monocular_depth(frame.camera, float(z), size_ratio=self._settings.hand_scale_stddev)
             for z in placement.place(posed.keypoints)[:, 0, 2]
         ]
         if frame.depth_m is not None:

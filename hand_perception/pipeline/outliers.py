@@ -3,10 +3,11 @@
 Between two images a hand does not move or turn without limit. A reconstruction that says so is
 wrong for an image or two (another hand, a palm tipped the wrong way), or it was wrong before. So a
 jump is withheld, and when it stays, the hand starts anew under a new id: within one id the wrist
-never jumps.
+never jumps. A hand with a number that is not finite is no hand at all, and never let through.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -116,7 +117,7 @@ class OutlierGate:
                 hand.keypoints_3d[0].astype(np.float64),
                 np.asarray(hand.wrist_rotation, np.float64),
             )
-            if not _is_finite(place):
+            if not is_finite(hand):
                 held.append(hand.track_id)
                 continue
             memory = state.memories.get(hand.track_id)
@@ -182,5 +183,18 @@ def _last_ns(memory: _Memory) -> int:
     return (memory.claimed or memory.believed).stamp_ns
 
 
-def _is_finite(place: _Place) -> bool:
-    return bool(np.isfinite(place.wrist_m).all() and np.isfinite(place.rotation).all())
+def is_finite(hand: Hand) -> bool:
+    """Whether all is a number that must be one in a tracked hand."""
+    parameters = hand.parameters
+    numbers = (hand.confidence, hand.pinch_distance_m, hand.pinch, hand.grasp, hand.depth_stddev_m)
+    arrays = (
+        hand.keypoints_3d, hand.vertices, hand.wrist_rotation, hand.flexion, hand.keypoints_2d,
+        hand.bbox_xyxy, parameters.global_orient, parameters.hand_pose, parameters.betas,
+        parameters.transl,
+    )  # fmt: skip
+    return all(map(math.isfinite, numbers)) and all(bool(np.isfinite(a).all()) for a in arrays)
+
+
+def finite_hands(hands: Sequence[Hand]) -> tuple[Hand, ...]:
+    """Drop what is no hand."""
+    return tuple(hand for hand in hands if is_finite(hand))

@@ -78,7 +78,14 @@ class LandmarkReconstructor:
         self._depth_fitter = DepthFitter(model, self._fitter)
 
     @classmethod
-    def load(cls, *, hand_model: str, mano_dir: str, hand_scale: float) -> 'LandmarkReconstructor':
+    def load(
+        cls,
+        *,
+        hand_model: str,
+        mano_dir: str,
+        hand_scale: float,
+        size_ratio: float = SIZE_RATIO,
+    ) -> 'LandmarkReconstructor':
         """Load the hand model by name.
 
         Raises:
@@ -86,15 +93,15 @@ class LandmarkReconstructor:
             MissingPackageError: MANO was asked for and smplx is not installed.
         """
         # On the CPU: the mesh of a hand is a thousand points, less than a copy to a GPU costs.
-        return cls(load_hand_model(hand_model, mano_dir=mano_dir), hand_scale=hand_scale)
+        model = load_hand_model(hand_model, mano_dir=mano_dir)
+        return cls(model, hand_scale=hand_scale, size_ratio=size_ratio)
 
     def with_settings(self, settings: PipelineSettings) -> 'LandmarkReconstructor':
         """Return a reconstructor with other live settings that shares the hand model."""
-        if settings.hand_scale == self._hand_scale:
+        wanted = (settings.hand_scale, settings.hand_scale_stddev)
+        if wanted == (self._hand_scale, self._size_ratio):
             return self
-        return LandmarkReconstructor(
-            self.model, hand_scale=settings.hand_scale, size_ratio=self._size_ratio
-        )
+        return LandmarkReconstructor(self.model, hand_scale=wanted[0], size_ratio=wanted[1])
 
     def side_evidence(self, camera: Camera, hands: Sequence[HandLandmarks]) -> list[float]:
         """Say for each hand how much better a right hand fits its landmarks than a left one.

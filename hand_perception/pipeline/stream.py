@@ -19,16 +19,13 @@ from hand_perception.pipeline.backends import (
 from hand_perception.pipeline.calibrate import HandMeasurement, scale_of_palm
 from hand_perception.pipeline.detect import Observations, observe_hands
 from hand_perception.pipeline.follow import follow_boxes, follow_hands
-from hand_perception.pipeline.outliers import OutlierGate
+from hand_perception.pipeline.jumps import gate_hands, gate_recognised
+from hand_perception.pipeline.outliers import OutlierGate, finite_hands
 from hand_perception.pipeline.predict_ahead import look_ahead
 from hand_perception.pipeline.recogniser import Recogniser
 from hand_perception.pipeline.smooth import HandSmoother
 from hand_perception.pipeline.stream_state import Stopwatch, StreamState
-from hand_perception.pipeline.track import (
-    move_ahead,
-    take_keypoints,
-    with_ids,
-)
+from hand_perception.pipeline.track import move_ahead, take_keypoints
 
 #: HaMeR's hands below this confidence are looked at by the landmark network in the next image.
 _DOUBT = 0.3
@@ -170,11 +167,11 @@ class HandPipeline:
             )
         watch.lap('track')
         seen = [track for track in state.tracks if not track.is_hidden]
-        hands = self._reconstructor(frame, seen, state.shapes)
+        hands = finite_hands(self._reconstructor(frame, seen, state.shapes))
         if self._reconstructor.takes_boxes:
             self._follow_reconstruction(state, frame, hands)
         watch.lap('reconstruct')
-        raw_hands = self._gate_jumps(state, frame, hands)
+        raw_hands = gate_hands(self._gate, state, frame, hands, self.settings)
         hands = self._smooth(state, frame, raw_hands)
         watch.lap('smooth')
         result = FrameResult(
@@ -188,7 +185,9 @@ class HandPipeline:
         )
         state.told = None
         if self.settings.pose_source == 'htt':
-            state.told = told = self._recognise(state, frame, raw_hands)
+            said = self._recognise(state, frame, raw_hands)
+            told = gate_recognised(self._gate, state, frame, said, self.settings)
+            state.told = told
             stamp_ns = told.hands_stamp_ns
             result = replace(
                 result,
@@ -242,7 +241,7 @@ class HandPipeline:
         memory, state.recognised = state.recognised, None  # an error leaves nothing half done
         said = self._recogniser.step(memory, frame, hands)
         state.recognised = memory
-        return said
+        return said if said.hands is None else replace(said, hands=finite_hands(said.hands))
 
     def _start_frame(self, state: StreamState, frame: Frame) -> str:
         """Reset the stream where time jumped; return why."""
@@ -312,21 +311,6 @@ class HandPipeline:
         if not is_wanted or settings.official_camera:  # which is compared number by number
             return hands
         return self._smoother.step(state.motion, frame.camera, hands, frame.stamp_ns)
-
-    def _gate_jumps(
-        self, state: StreamState, frame: Frame, hands: tuple[Hand, ...]
-    ) -> tuple[Hand, ...]:
-        """Withhold hands that jumped; those of given boxes and official cameras may."""
-        settings = self.settings
-        if not settings.jump_gate or frame.boxes is not None or settings.official_camera:
-            return hands
-        gated = self._gate.step(
-            state.gate, hands, frame.stamp_ns, next_track_id=state.next_track_id
-        )
-        state.next_track_id = gated.next_track_id
-        if gated.renamed:
-            state.tracks = with_ids(state.tracks, dict(gated.renamed))
-        return gated.hands
 
     def _warm_up(self) -> None:
         """Run every network once, so that the first image is not the slow one."""

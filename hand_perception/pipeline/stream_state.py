@@ -19,6 +19,8 @@ class StreamState:
     """All memory of one camera stream; bounded by the number of hands and the action window.
 
     ``next_track_id`` outlives a reset: a track id is never given twice while the process runs.
+    ``gate`` is the memory of the jump gate, ``recognised_gate`` that for a recogniser's hands, and
+    ``renamed`` the ids of those of them that jumped and were believed, by the id of their track.
     ``recognised`` is the memory of the recogniser of actions, ``told`` what it said of the last
     image when its hands were asked for.
     """
@@ -32,6 +34,8 @@ class StreamState:
     is_doubtful: bool = False
     shapes: ShapeMemory = field(default_factory=ShapeMemory)
     gate: GateState = field(default_factory=GateState)
+    recognised_gate: GateState = field(default_factory=GateState)
+    renamed: dict[int, int] = field(default_factory=dict)
     motion: SmoothingState = field(default_factory=SmoothingState)
     camera: Camera | None = None
     hand_scale: float | None = None

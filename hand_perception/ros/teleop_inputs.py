@@ -19,10 +19,12 @@ from hand_perception.msg import HandPose
 from hand_perception.ros.complaints import Complaints
 from hand_perception.ros.messages import stamp_ns_of
 from hand_perception.ros.target_frame import FrameLookup, TfBuffer, listen_to_tf, moved_pose
+from hand_perception.teleop.drive import ARM_AGE_NS
 from hand_perception.teleop.node_settings import TeleopNodeSettings
 from hand_perception.teleop.observation import HandObservation, observation_from_message
 from hand_perception.teleop.session import Teleoperation
 from hand_perception.teleop.states import SIDES, Reason, Side
+from hand_perception.teleop.vectors import Quaternion, Vector
 
 #: A message that is lost is soon followed by a newer one; one that is sent again comes too late.
 _STREAM: Final = QoSProfile(
@@ -35,8 +37,6 @@ _HANDEDNESS: Final = {
     'left': HandPose.HANDEDNESS_LEFT,
     'right': HandPose.HANDEDNESS_RIGHT,
 }
-#: A pose of the arm that is older than this does not say where it is.
-_ARM_AGE_NS: Final = 200_000_000
 
 
 class TeleopInputs:
@@ -130,9 +130,11 @@ class TeleopInputs:
             found = self._base.newest(tool_frame) if tool_frame else None
             if found is not None:
                 stamp_ns = stamp_ns_of(found.header)
-                if self._is_new_place(side, stamp_ns, now_ns, f'{tool_frame} in TF'):
-                    position, quaternion = moved_pose(found, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-                    self._teleop.hear_arm(side, position, quaternion, now_ns)
+                name = f'{tool_frame} in TF'
+                if self._is_new_place(side, stamp_ns, now_ns, name):
+                    t, q = found.transform.translation, found.transform.rotation
+                    pose = ((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+                    self._use_place(side, *pose, now_ns=now_ns, name=name)
 
     @property
     def frame_problems(self) -> list[str]:
@@ -204,14 +206,22 @@ class TeleopInputs:
             )
         elif self._is_new_place(side, stamp_ns_of(message.header), now_ns, name):
             p, q = message.pose.position, message.pose.orientation
-            self._teleop.hear_arm(side, (p.x, p.y, p.z), (q.x, q.y, q.z, q.w), now_ns)
+            pose = ((p.x, p.y, p.z), (q.x, q.y, q.z, q.w))
+            self._use_place(side, *pose, now_ns=now_ns, name=name)
+
+    def _use_place(
+        self, side: Side, position: Vector, quaternion: Quaternion, *, now_ns: int, name: str
+    ) -> None:
+        problem = self._teleop.hear_arm(side, position, quaternion, now_ns)
+        if problem:
+            self._complaints.add(name, problem)
 
     def _is_new_place(self, side: Side, stamp_ns: int, now_ns: int, name: str) -> bool:
         """Whether a stamp says that the arm was there just now; the same one again does not."""
         last_ns, self._arm_stamps_ns[side] = self._arm_stamps_ns[side], stamp_ns
         if stamp_ns == last_ns:
             return False
-        if abs(now_ns - stamp_ns) > _ARM_AGE_NS:
+        if abs(now_ns - stamp_ns) > ARM_AGE_NS:
             age_s = (now_ns - stamp_ns) * 1e-9
             self._complaints.add(
                 name, f'the pose of the arm is {age_s:.3f} s old by its stamp; it is not used'

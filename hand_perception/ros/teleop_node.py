@@ -132,6 +132,8 @@ class TeleopNode(Node):
             return
         started = time.perf_counter()
         self._inputs.look_for_arms(now_ns)
+        for side, topics in self._sides.items():
+            self._teleop.hear_rival(side, bool(topics.rivals(self)))
         outputs = self._teleop.tick(now_ns)
         for output in outputs:
             if output.commands is not None:

@@ -78,7 +78,13 @@ class TeleopStatus:
             found.append(state.reason.value)
         if rivals := self._sides[side].rivals(self._node):
             found.append(
-                f'somebody else publishes {", ".join(rivals)}, too: the arm hears two masters'
+                f'somebody else publishes {", ".join(rivals)}, too: nothing moves while the arm '
+                f'hears two masters (ros2 topic info -v {rivals[0]} names them)'
+            )
+        if self._teleop.waits_for_joints(side):
+            found.append(
+                'joint_states has not told all joints of the robot hand: nothing is sent for it '
+                '(hand_feedback)'
             )
         return DiagnosticStatus(
             level=DiagnosticStatus.WARN if found else DiagnosticStatus.OK,

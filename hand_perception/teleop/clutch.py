@@ -125,12 +125,10 @@ class ClutchReading:
     Attributes:
         is_pressed: a new deliberate act: engage, or, where nothing has to be held, stop.
         stop: why an engaged side must stop; ``NONE`` when it may go on.
-        refusal: why a press would not count now; ``NONE`` when it would.
     """
 
     is_pressed: bool
     stop: Reason
-    refusal: Reason
 
 
 class Clutch:
@@ -188,11 +186,10 @@ class Clutch:
         """Read all levers once per tick."""
         held = {name: lever.read_held(now_ns) for name, lever in self._levers.items()}
         lever = self._levers[self._clutch]
-        refusal = self.would_refuse(now_ns)
         is_pressed = lever.take_press(now_ns) and not self._stop_asked
         stop = self._stop(held, now_ns)
         self._stop_asked = False
-        return ClutchReading(is_pressed=is_pressed, stop=stop, refusal=refusal)
+        return ClutchReading(is_pressed=is_pressed, stop=stop)
 
     def _stop(self, held: dict[str, bool], now_ns: int) -> Reason:
         lever = self._levers[self._clutch]

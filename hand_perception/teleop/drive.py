@@ -22,7 +22,7 @@ from hand_perception.teleop.vectors import (
 )
 
 #: A pose of the arm that is older than this is not where it is.
-_ARM_AGE_NS: Final = 200_000_000
+ARM_AGE_NS: Final = 200_000_000
 #: Targets stop this far before the faces of the box, so that an arm that is not exact does not
 #: end outside, from where it could not be engaged again. Metres.
 _INSET_M: Final = 0.005
@@ -36,7 +36,6 @@ class Commands:
 
     Attributes:
         target: where the arm should be now, and its velocity; base of the robot.
-        is_braking: the target comes to rest and does not follow the hand any more.
         gripper: 0 open to 1 closed.
         flexion: 15 radians, in the order of ``observation.FINGER_JOINTS``.
         robot_joints: of the robot hand, in the order of its ``joint_names``.
@@ -45,7 +44,6 @@ class Commands:
 
     target: Target
     image_stamp_ns: int
-    is_braking: bool = False
     gripper: float | None = None
     flexion: tuple[float, ...] | None = None
     robot_joints: tuple[float, ...] | None = None
@@ -66,6 +64,7 @@ class ArmDrive:
         self._settings = settings
         self._arm: tuple[Vector, Quaternion] | None = None
         self._arm_ns = 0
+        self._has_rival = False
         self._last: Target | None = None
         self._motion: RelativeMotion | None = None
         self._limiter: MotionLimiter | None = None
@@ -76,13 +75,18 @@ class ArmDrive:
         self._settings = settings
         self.gripper.use(settings)
 
-    def hear_arm(self, position: Vector, quaternion: Quaternion, now_ns: int) -> None:
-        """Take where the arm is, base of the robot; what no arm can be is not taken."""
+    def hear_arm(self, position: Vector, quaternion: Quaternion, now_ns: int) -> bool:
+        """Take where the arm is, base of the robot; False: no arm can be there."""
         # Written so that NaN fails.
         is_place = all(abs(p) < _FAR_M for p in position) and abs(length(quaternion) - 1) < 1e-2
         if is_place:
             self._arm = (as_vector(position), as_quaternion(quaternion))
             self._arm_ns = now_ns
+        return is_place
+
+    def hear_rival(self, has_rival: bool) -> None:
+        """Take whether somebody else commands this arm, too."""
+        self._has_rival = has_rival
 
     def forget_arm(self) -> None:
         """After a jump of time: it is not known where the arm is."""
@@ -90,6 +94,8 @@ class ArmDrive:
 
     def start_fault(self, now_ns: int) -> Reason:
         """Say why the arm cannot be engaged now."""
+        if self._has_rival:
+            return Reason.TWO_MASTERS
         if self._settings.arm_feedback and not self._is_arm_fresh(now_ns):
             return Reason.NO_ARM_POSE
         position, (low, high) = self._start()[0], self._box()
@@ -97,6 +103,8 @@ class ArmDrive:
 
     def fault(self, now_ns: int) -> Reason:
         """Say why an engaged arm must not go on."""
+        if self._has_rival:
+            return Reason.TWO_MASTERS
         if not self._settings.arm_feedback or self._limiter is None:
             return Reason.NONE
         if self._arm is None or not self._is_arm_fresh(now_ns):
@@ -159,7 +167,7 @@ class ArmDrive:
         if self._limiter is None or self._limiter.is_at_rest:
             return None
         self._last = self._limiter.brake(seconds)
-        return Commands(target=self._last, image_stamp_ns=self._image_stamp_ns, is_braking=True)
+        return Commands(target=self._last, image_stamp_ns=self._image_stamp_ns)
 
     def release(self) -> None:
         """Let go of arm, gripper and fingers; they stay where they are."""
@@ -170,7 +178,7 @@ class ArmDrive:
             self.robot_hand.release()
 
     def _is_arm_fresh(self, now_ns: int) -> bool:
-        return self._arm is not None and now_ns - self._arm_ns <= _ARM_AGE_NS
+        return self._arm is not None and now_ns - self._arm_ns <= ARM_AGE_NS
 
     def _start(self) -> tuple[Vector, Quaternion]:
         """Where the next engagement begins."""

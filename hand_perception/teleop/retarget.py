@@ -144,19 +144,29 @@ def load_retargeter(config_path: str, *, urdf_dir: str = '') -> DexRetargeter:
 class RobotHand:
     """A robot hand that follows a hand, no joint faster than a limit."""
 
-    def __init__(self, retargeter: Retargeter, *, max_speed: float) -> None:
+    def __init__(
+        self, retargeter: Retargeter, *, max_speed: float, needs_places: bool = True
+    ) -> None:
         """Follow with these joints.
 
         Args:
             retargeter: says where the joints should be.
             max_speed: greatest change per second of a joint.
+            needs_places: do not move before it is known where the joints really are; False:
+                where nobody says it, they begin where the hand has them.
         """
         self._retargeter = retargeter
         self._max_speed = max_speed
+        self._needs_places = needs_places
         self._wanted: tuple[float, ...] | None = None
         self._places: tuple[float, ...] | None = None
         self._stamp_ns = -1
         self.joint_names = retargeter.joint_names
+
+    @property
+    def waits_for_places(self) -> bool:
+        """Whether it cannot follow, because nobody has said where its joints are."""
+        return self._needs_places and self._places is None
 
     def set_places(self, places: Mapping[str, float]) -> None:
         """Take where the joints really are; those of other robots in it do not matter.
@@ -174,7 +184,9 @@ class RobotHand:
         self._retargeter.restart()
 
     def follow(self, hand: HandObservation, seconds: float) -> tuple[float, ...] | None:
-        """Give the joints for a usable hand, one step after the last ones."""
+        """Give the joints for a usable hand, one step after the last ones; None: send nothing."""
+        if self.waits_for_places:
+            return None
         if hand.stamp_ns != self._stamp_ns or self._wanted is None:
             self._stamp_ns = hand.stamp_ns
             joints = self._retargeter.joints(hand)

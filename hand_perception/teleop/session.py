@@ -110,11 +110,26 @@ class Teleoperation:
             return False, f'{side} is not engaged: {refusal.value}'
         return True, f'{side}: hold the hand still'
 
-    def hear_arm(self, side: Side, position: Vector, quaternion: Quaternion, now_ns: int) -> None:
-        """Take where the arm of a side is: metres and x y z w, base of the robot."""
+    def hear_arm(self, side: Side, position: Vector, quaternion: Quaternion, now_ns: int) -> str:
+        """Take where the arm of a side is: metres and x y z w, base of the robot.
+
+        Returns:
+            What is wrong with a pose that was not taken, or nothing.
+        """
+        if side not in self._sides:
+            return ''
+        self._watch_time(now_ns)
+        if self._sides[side].drive.hear_arm(position, quaternion, now_ns):
+            return ''
+        return (
+            'expected a finite position in metres and a quaternion of length 1, got position '
+            f'{_told(position)} and quaternion {_told(quaternion)}; it is not used'
+        )
+
+    def hear_rival(self, side: Side, has_rival: bool) -> None:
+        """Take whether somebody else publishes commands for the arm of a side, too."""
         if side in self._sides:
-            self._watch_time(now_ns)
-            self._sides[side].drive.hear_arm(position, quaternion, now_ns)
+            self._sides[side].drive.hear_rival(has_rival)
 
     def hear_gripper(self, side: Side, place: float) -> None:
         """Take where the gripper of a side is, 0 open to 1 closed, where that is known."""
@@ -133,6 +148,12 @@ class Teleoperation:
         if teleop is None or teleop.drive.robot_hand is None:
             return ()
         return teleop.drive.robot_hand.joint_names
+
+    def waits_for_joints(self, side: Side) -> bool:
+        """Whether the robot hand of a side rests because nobody says where its joints are."""
+        teleop = self._sides.get(side)
+        robot_hand = None if teleop is None else teleop.drive.robot_hand
+        return robot_hand is not None and robot_hand.waits_for_places
 
     def hand_status(self, side: Side, now_ns: int) -> HandStatus:
         """Say whether the hand of a side may be used, for displays and diagnostics."""
@@ -182,6 +203,10 @@ class Teleoperation:
         return is_closed
 
 
+def _told(numbers: Sequence[float]) -> str:
+    return f'({", ".join(f"{number:g}" for number in numbers)})'
+
+
 def load_robot_hands(settings: TeleopSettings) -> dict[Side, RobotHand]:
     """Build the robot hands that the settings name; none when they name none.
 
@@ -194,6 +219,7 @@ def load_robot_hands(settings: TeleopSettings) -> dict[Side, RobotHand]:
         side: RobotHand(
             load_retargeter(paths[side], urdf_dir=settings.hand_urdf_dir),
             max_speed=settings.max_joint_speed,
+            needs_places=settings.hand_feedback,
         )
         for side in settings.active_sides
         if paths[side]

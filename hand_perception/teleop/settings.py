@@ -208,6 +208,11 @@ class TeleopSettings(HandGateSettings):
     right_hand_config: str = make_setting(
         '', 'Robot hand of the right side: YAML file of dex-retargeting; empty for none.'
     )
+    hand_feedback: bool = make_setting(
+        True,
+        'Robot hands: send nothing before joint_states said where the joints are. False: where '
+        'nobody says it, they leap to the hand at once; only for simulated robot hands.',
+    )
     max_joint_speed: float = make_setting(
         6.0,
         'Robot hands: greatest speed of a finger joint, rad/s.',

@@ -52,6 +52,7 @@ class Reason(enum.Enum):
     NOT_STILL = 'the hand was not held still in time'
     NO_ARM_POSE = 'the pose of the arm does not come'
     ARM_OUTSIDE = 'the arm is outside the workspace box'
+    TWO_MASTERS = 'somebody else publishes targets of this arm, too'
     # Moving.
     STALLED = 'the teleoperation itself stalled'
     ARM_LAGS = 'the arm does not follow'

@@ -112,3 +112,26 @@ class Table:
 def commands_of(outputs):
     """The commands among outputs."""
     return [output.commands for output in outputs if output.commands is not None]
+
+
+def move_right_hand(table, seconds, *, speed=0.1):
+    """Move the hand away from the camera; gives the outputs."""
+    outputs = []
+    for _ in range(round(seconds * SECOND / TICK_NS)):
+        x, y, z = table.hand.get('position', (0.1, 0.1, 0.4))
+        table.hand['position'] = (x, y, z + speed * TICK_NS / SECOND)
+        outputs.append(table.tick())
+    return outputs
+
+
+def lose(table):
+    """The right hand is not seen from now on."""
+    table.hand = {'tracked': False}
+
+
+def press_button(table, seconds):
+    """Hold the button for some seconds; gives the outputs."""
+    table.button = 1
+    outputs = table.run(seconds)
+    table.button = 0
+    return outputs

@@ -176,10 +176,9 @@ def test_without_waiting_a_hand_that_is_not_seen_is_lost_at_once():
         ScriptedBackend(),
         shown,
         [track],
-        PipelineSettings(),
+        PipelineSettings(occlusion_s=0.0),
         since_search_s=0.0,
         since_tiles_s=0.0,
-        occlusion_s=0.0,
     )
     assert seen.hidden == ()
 

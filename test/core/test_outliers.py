@@ -8,7 +8,7 @@ from hands import BACK_OF_HAND, posed_hand, renamed
 
 from hand_perception import geometry
 from hand_perception.models.hand_model import load_hand_model
-from hand_perception.pipeline.outliers import GateState, OutlierGate
+from hand_perception.pipeline.outliers import GateState, OutlierGate, finite_hands
 
 STEP_NS = 33_333_333
 
@@ -127,12 +127,35 @@ def test_hands_are_judged_each_alone(model):
     assert gated.held == (2,)
 
 
-def test_a_hand_that_is_nowhere_is_held_back(model):
+def spoiled(hand, name, number):
+    """The hand with the last number of a field, or of its parameters, replaced."""
+    is_parameter = hasattr(hand.parameters, name)
+    values = np.array(getattr(hand.parameters if is_parameter else hand, name))
+    values.flat[-1] = number
+    if is_parameter:
+        changed = dataclasses.replace(hand.parameters, **{name: values})
+        return dataclasses.replace(hand, parameters=changed)
+    return dataclasses.replace(hand, **{name: values if values.ndim else number})
+
+
+@pytest.mark.parametrize('number', [np.nan, np.inf])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'keypoints_3d', 'keypoints_2d', 'vertices', 'wrist_rotation', 'flexion', 'bbox_xyxy',
+        'betas', 'hand_pose', 'transl', 'global_orient', 'pinch', 'grasp', 'pinch_distance_m',
+        'confidence', 'depth_stddev_m',
+    ],
+)  # fmt: skip
+def test_a_hand_with_a_number_that_is_none_is_held_back(model, name, number):
     run = Run()
     hand = posed_hand(model)
-    lost = dataclasses.replace(hand, keypoints_3d=np.full((21, 3), np.nan, np.float32))
-    assert run(lost).held == (1,)
+    wrong = spoiled(hand, name, number)
+    assert finite_hands([hand, wrong]) == (hand,)
+    gated = run(wrong)
+    assert (gated.hands, gated.held) == ((), (1,))
     assert ids(run(hand)) == [1]
+    assert run(wrong).hands == ()
 
 
 def test_memory_is_bounded_by_time_and_number(model):

@@ -8,6 +8,7 @@ import torch
 from stream_fakes import CAMERA, frame
 
 from hand_perception import geometry
+from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import DepthSource, HandLandmarks, Region
 from hand_perception.models.hand_model import load_hand_model
 from hand_perception.models.landmark_fit import NETWORK_LANDMARKS
@@ -170,6 +171,16 @@ def test_hand_scale_moves_the_hand_to_its_true_distance(model, scale):
     wrong_ratio = wrong.keypoints_3d[:, 2].mean() / true_depth
     assert wrong_ratio == pytest.approx(1 / scale, rel=0.05)
     assert told.keypoints_3d[:, 2].mean() == pytest.approx(true_depth, rel=0.05)
+
+
+def test_a_hand_whose_size_is_known_better_has_a_surer_distance(model):
+    _, keypoints = true_right_hand(model, scale=1.0)
+    guessed = LandmarkReconstructor(model, hand_scale=1.0)
+    settings = PipelineSettings(hand_scale_stddev=0.01)
+    measured = guessed.with_settings(settings)
+    surer = reconstruct(measured, keypoints).depth_stddev_m
+    assert surer < 0.8 * reconstruct(guessed, keypoints).depth_stddev_m
+    assert measured.with_settings(settings) is measured
 
 
 def depth_image(model, vertices, *, is_right=True, camera=CAMERA):

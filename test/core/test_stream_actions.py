@@ -2,7 +2,7 @@
 
 import pytest
 from stream_fakes import ScriptedBackend, frame, landmarks
-from test_stream import AS_THEY_COME, TrackReporter
+from test_stream import AS_THEY_COME, TrackReporter, tracks_pass  # noqa: F401
 
 from hand_perception.actions import ActionResult, LabelMap
 from hand_perception.config import PipelineSettings

@@ -239,4 +239,4 @@ def test_contradictory_joysticks_stop_and_are_told():
         clutch.hear_button(number % 2 == 0, now_ns)
         reading = clutch.read(now_ns)
     assert reading.stop is Reason.CLUTCH_FLUTTERS
-    assert reading.refusal is Reason.CLUTCH_FLUTTERS
+    assert clutch.would_refuse(now_ns) is Reason.CLUTCH_FLUTTERS

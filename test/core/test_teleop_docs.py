@@ -9,6 +9,7 @@ import pytest
 import yaml
 from teleop_fakes import SECOND, START_NS, observation
 
+from hand_perception.teleop import gate
 from hand_perception.teleop.gate_settings import HandGateSettings
 from hand_perception.teleop.settings import TeleopSettings
 from hand_perception.teleop.states import Reason, State
@@ -98,6 +99,22 @@ def test_the_settings_of_the_gate_are_those_of_the_code():
         assert f'| `{setting.name}` | `{default}` | {setting.sentence} |' in CONTRACT
 
 
+def test_the_cpp_gate_has_the_limits_of_the_python_gate():
+    (code,) = blocks(CONTRACT, 'cpp')
+    limits = {name: float(value) for name, value in re.findall(r'(k\w+) = ([\d.]+)f?[,;]', code)}
+    settings = HandGateSettings()
+    assert limits == {
+        'kMaxAge': settings.max_age_s, 'kMaxFuture': settings.max_future_s,
+        'kSettle': settings.settle_s, 'kMaxSpeed': settings.max_hand_speed,
+        'kMaxTurn': settings.max_hand_turn, 'kConfidence': settings.min_confidence,
+        'kHandedness': settings.min_handedness_score, 'kNoise': gate._JUMP_M,
+        'kTurnNoise': gate._JUMP_RAD, 'kMargin': gate._CONFIDENCE_MARGIN,
+        'kMinImages': gate._MIN_OBSERVATIONS,
+    }  # fmt: skip
+    for field in ('wrist', 'flexion', 'pinch', 'grasp', 'confidence', 'handedness_score', 'age'):
+        assert f'hand.{field}' in code.split('static bool good')[1].split('static bool same')[0]
+
+
 def test_the_axis_maps_in_the_table_are_rotations_that_do_what_they_say():
     maps = re.findall(r'^\| (?P<looks>[^|`]+) \| `(?P<map>[-01 ]+)` \|$', TELEOPERATION, re.M)
     assert len(maps) == 3
@@ -118,6 +135,15 @@ def test_the_example_of_a_robot_is_allowed():
     assert set(values) - known == {'right_tool_frame'}  # a parameter of the node alone
     indices = np.array(hand['retargeting']['target_link_human_indices'])
     assert indices.shape == (2, len(hand['retargeting']['target_task_link_names']))
+
+
+def test_the_page_and_the_launch_file_say_how_to_engage_without_an_arm():
+    (text,) = blocks((DOCS / 'launch.md').read_text(encoding='utf-8'), 'yaml')
+    values = yaml.safe_load(text)['/**/teleop']['ros__parameters']
+    assert not TeleopSettings.from_mapping(values).arm_feedback
+    launch = (DOCS.parent / 'launch' / 'teleoperation.launch.py').read_text(encoding='utf-8')
+    assert 'arm_feedback: false' in launch.split('import')[0]
+    assert '`arm_feedback: false`' in TELEOPERATION
 
 
 def test_numbers_in_the_text_are_the_defaults():

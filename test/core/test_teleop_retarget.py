@@ -225,6 +225,12 @@ def test_settings_name_the_robot_hand_of_a_side(tmp_path, stand_in):
     assert teleop.robot_joint_names('right') == ('index_joint', 'middle_joint')
     assert teleop.robot_joint_names('left') == ()
     assert load_robot_hands(TeleopSettings()) == {}
+    assert teleop.waits_for_joints('right')
+    assert not teleop.waits_for_joints('left')
+    teleop.hear_joints({'index_joint': 0.0, 'middle_joint': 0.0})
+    assert not teleop.waits_for_joints('right')
+    blind = load_robot_hands(settings.replace(hand_feedback=False))['right']
+    assert not blind.waits_for_places
 
 
 class Joints:
@@ -254,9 +260,30 @@ def test_joints_start_where_the_robot_hand_is_and_no_joint_is_faster_than_the_li
     assert before == (0.0, 0.0)
 
 
+def test_joints_of_a_robot_hand_that_nobody_told_are_not_moved_until_somebody_does():
+    joints = Joints()
+    joints.values = (1.0, 1.0)
+    robot = RobotHand(joints, max_speed=2.0)
+    for places in ({}, {'a': 0.0}, {'a': 0.0, 'b': float('nan')}):
+        robot.set_places(places)
+        assert robot.waits_for_places
+        assert robot.follow(observation(START_NS), 0.01) is None
+    robot.set_places({'a': 0.0, 'b': 0.5})  # also while the hand is followed already
+    assert not robot.waits_for_places
+    assert robot.follow(observation(START_NS + 1), 0.01) == pytest.approx((0.02, 0.52))
+
+
+def test_a_robot_hand_that_tells_nothing_starts_as_the_hand_is_where_the_settings_say_so():
+    joints = Joints()
+    joints.values = (1.0, 1.0)
+    robot = RobotHand(joints, max_speed=2.0, needs_places=False)
+    assert not robot.waits_for_places
+    assert robot.follow(observation(START_NS), 0.01) == (1.0, 1.0)
+
+
 def test_after_a_release_joints_go_on_from_where_they_were():
     joints = Joints()
-    robot = RobotHand(joints, max_speed=2.0)
+    robot = RobotHand(joints, max_speed=2.0, needs_places=False)
     assert robot.follow(observation(START_NS), 0.01) == (0.0, 0.0)
     robot.release()
     joints.values = (1.0, 1.0)
@@ -266,6 +293,7 @@ def test_after_a_release_joints_go_on_from_where_they_were():
 def test_joints_that_are_not_finite_are_not_sent():
     joints = Joints()
     robot = RobotHand(joints, max_speed=2.0)
+    robot.set_places({'a': 0.0, 'b': 0.0})
     robot.follow(observation(START_NS), 0.01)
     joints.values = (float('nan'), 0.0)
     assert robot.follow(observation(START_NS + 1), 0.01) == (0.0, 0.0)

@@ -96,6 +96,7 @@ def test_a_palm_width_sets_the_scale_at_once(bench):
     assert answer.hand_scale == pytest.approx(1.125, abs=1e-6)  # float32 of the message
     assert perception.hand_scale == pytest.approx(1.125, abs=1e-6)
     assert perception.node.get_parameter('hand_scale').value == perception.hand_scale
+    assert perception.parameters.settings.hand_scale_stddev == 0.03  # by a ruler
     assert answer.stddev != answer.stddev
 
 
@@ -106,6 +107,7 @@ def test_a_hand_is_measured_over_images_and_the_scale_set(bench):
     thread.join(30)
     assert (answer.success, answer.hand_scale, answer.stddev) == (True, 1.125, 0.0625)
     assert perception.hand_scale == 1.125
+    assert perception.parameters.settings.hand_scale_stddev == pytest.approx(0.0625 / 1.125)
     assert perception.measurements[0].is_right is True
     assert '1.125' in answer.message
 
