@@ -130,6 +130,14 @@ class SleepingPipeline:
     def replace_settings(self, settings: PerceptionSettings) -> None:
         """Nothing is set."""
 
+    def measure_hand(self, is_right: bool | None) -> Any:
+        """Nobody asks how large the hands are."""
+        raise NotImplementedError('these hands have no size')
+
+    def scale_of_palm(self, width_m: float) -> float:
+        """Nobody asks how large the hands are."""
+        raise NotImplementedError('these hands have no size')
+
     def step(self, state: object, frame: Frame) -> FrameResult:
         """Sleep."""
         started = time.perf_counter()
