@@ -17,8 +17,9 @@ from tqdm import tqdm
 from hand_perception.actions import ActionResult
 from hand_perception.boxes import check_boxes, read_boxes
 from hand_perception.cli import predict_htt
+from hand_perception.cli.source_camera import source_camera
 from hand_perception.config import PipelineSettings
-from hand_perception.datatypes import Box, Camera, Frame, FrameResult, Hand, ImageArray
+from hand_perception.datatypes import Box, Frame, FrameResult, Hand, ImageArray
 from hand_perception.errors import ConfigError, SourceError
 from hand_perception.pipeline.action_overlay import ShownActions
 from hand_perception.pipeline.overlay import draw_overlay
@@ -256,7 +257,7 @@ def _predict(
             is_rgb=False,
             stamp_ns=round(item.time_s * 1e9),
             frame_id=source.name,
-            camera=_camera(source, item.image_bgr, options),
+            camera=source_camera(source, item.image_bgr, options),
             boxes=None if given is None else given.of(_frame_name(source, item), item.image_bgr),
         )
         result = pipeline.step(state, frame)
@@ -273,15 +274,6 @@ def _readable(source: VideoSource, counts: _Counts) -> Iterable[VideoFrame]:
     except SourceError as error:
         counts.unreadable += 1
         tqdm.write(f'hand_perception predict: {error}', file=sys.stderr)
-
-
-def _camera(source: VideoSource, image: ImageArray, options: argparse.Namespace) -> Camera:
-    height, width = image.shape[:2]
-    if options.focal_px > 0:
-        return Camera.centred(width, height, focal_px=options.focal_px)
-    if source.camera is not None:
-        return source.camera
-    return Camera.assumed(width, height, focal_ratio=options.focal_ratio)
 
 
 def _frame_name(source: VideoSource, item: VideoFrame) -> str:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from hand_perception.actions import LabelMap
 from hand_perception.calibration_file import read_intrinsics
+from hand_perception.cli.source_camera import source_camera
 from hand_perception.config import PipelineSettings
 from hand_perception.datatypes import Camera, DoubleArray, FloatArray, Frame
 from hand_perception.errors import CameraError, ConfigError, HandPerceptionError, SourceError
@@ -261,14 +262,10 @@ class _Cameras:
         Raises:
             CameraError: the matrices are not of this picture.
         """
+        if self._matrices is None:
+            return source_camera(self._source, item.image_bgr, self._options)
         height, width = item.image_bgr.shape[:2]
-        if self._matrices is not None:
-            return self._given(self._matrices, item, width, height)
-        if self._options.focal_px > 0:
-            return Camera.centred(width, height, focal_px=self._options.focal_px)
-        if self._source.camera is not None:
-            return self._source.camera
-        return Camera.assumed(width, height, focal_ratio=self._options.focal_ratio)
+        return self._given(self._matrices, item, width, height)
 
     def _given(self, matrices: DoubleArray, item: VideoFrame, width: int, height: int) -> Camera:
         path = self._options.intrinsics

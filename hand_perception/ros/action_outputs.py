@@ -15,7 +15,7 @@ from hand_perception.ros import qos
 from hand_perception.ros.action_counters import ActionStatistics
 from hand_perception.ros.action_messages import action_message, label_map_message
 from hand_perception.ros.counters import Statistics
-from hand_perception.ros.messages import HandMessages, make_header
+from hand_perception.ros.messages import HandMessages, make_header, pose_array
 from hand_perception.ros.topics import MarkerTopic, PublisherMaker
 from hand_perception.ros.worker import RepeatLog
 
@@ -51,16 +51,9 @@ class HttHandTopics:
         header = make_header(stamp_ns, frame_id)
         messages = self._messages.write(hands, header, with_vertices=settings.publish_vertices)
         age_s = (self._clock.now().nanoseconds - stamp_ns) * 1e-9
-        for message in messages:
-            message.age = age_s
+        num_dropped = max(0, self._statistics.num_images() - self._num_looked_at)
         self._publisher.publish(
-            HandPoseArray(
-                header=header,
-                hands=messages,
-                frames_processed=self._num_looked_at,
-                frames_dropped=max(0, self._statistics.num_images() - self._num_looked_at),
-                age=age_s,
-            )
+            pose_array(header, messages, counts=(self._num_looked_at, num_dropped), age_s=age_s)
         )
         self._markers.publish(stamp_ns, frame_id, hands, rate_hz=settings.marker_rate_hz)
 

@@ -7,7 +7,7 @@ from rclpy.node import Node
 
 from hand_perception.datatypes import FrameResult, Hand
 from hand_perception.msg import HandPose, HandPoseArray
-from hand_perception.ros.messages import HandMessages, make_header
+from hand_perception.ros.messages import HandMessages, make_header, pose_array
 from hand_perception.ros.qos import RESULTS
 from hand_perception.ros.target_frame import TargetWrists, TfBuffer, listen_to_tf
 from hand_perception.ros.transforms import HandFrames, PublisherMaker
@@ -55,17 +55,8 @@ class PoseArrayTopic:
         age_s = (now_ns - stamp_ns) * 1e-9
         horizon_s = (stamp_ns - result.stamp_ns) * 1e-9
         for message in messages:
-            message.age = age_s
             message.horizon = horizon_s
-        self._publisher.publish(
-            HandPoseArray(
-                header=header,
-                hands=messages,
-                frames_processed=counts[0],
-                frames_dropped=counts[1],
-                age=age_s,
-            )
-        )
+        self._publisher.publish(pose_array(header, messages, counts=counts, age_s=age_s))
 
 
 class ControllerTopics:
@@ -108,7 +99,7 @@ class ControllerTopics:
     def publish(
         self,
         result: FrameResult,
-        messages: Sequence[HandPose],
+        surest: Mapping[bool, HandPose],
         *,
         counts: tuple[int, int],
         raw_hands: Sequence[Hand] | None = None,
@@ -118,12 +109,11 @@ class ControllerTopics:
 
         Args:
             result: of the image.
-            messages: its hands as they were published, in the order of ``result.hands``.
+            surest: of :func:`surest_of_each_side`, as published.
             counts: images processed and dropped so far.
             raw_hands: the hands before smoothing; None: there is nothing raw.
             predict: extrapolates the hands of this image; None: nothing is extrapolated.
         """
-        surest = surest_of_each_side(result, messages)
         self.frames.publish(surest.values())
         for message in surest.values():
             self.targets.publish(message)

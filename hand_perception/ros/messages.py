@@ -18,7 +18,8 @@ from hand_perception.datatypes import (
     ManoParameters,
 )
 from hand_perception.geometry import quaternion_from_rotation
-from hand_perception.msg import HandPose
+from hand_perception.msg import HandPose, HandPoseArray
+from hand_perception.pipeline.quaternions import to_rotation
 
 _NAN: Final = float('nan')
 _SIDES: Final = {False: HandPose.HANDEDNESS_LEFT, True: HandPose.HANDEDNESS_RIGHT}
@@ -132,6 +133,32 @@ class HandMessages:
         ]  # fmt: skip
 
 
+def pose_array(
+    header: Header,
+    messages: list[HandPose],
+    *,
+    counts: tuple[int, int],
+    age_s: float,
+) -> HandPoseArray:
+    """Put the hands of one image together; all tell the same age.
+
+    Args:
+        header: of the array.
+        messages: its hands; their ``age`` is set.
+        counts: images processed and dropped so far.
+        age_s: from the stamp of the header to publication.
+    """
+    for message in messages:
+        message.age = age_s
+    return HandPoseArray(
+        header=header,
+        hands=messages,
+        frames_processed=counts[0],
+        frames_dropped=counts[1],
+        age=age_s,
+    )
+
+
 def untracked_message(*, is_right: bool, backend: str, hand_model: str) -> HandPose:
     """Write that a side is not seen: every number NaN, whole numbers 0; no header yet."""
     message = HandPose(handedness=_SIDES[is_right], backend=backend, hand_model=hand_model)
@@ -176,7 +203,7 @@ def hand_from_message(message: HandPose) -> Hand:
         keypoints_2d=_floats(message.keypoints_2d).reshape(NUM_JOINTS, 2),
         keypoint_confidence=_floats(message.keypoint_confidence),
         vertices=_floats(message.vertices).reshape(-1, 3),
-        wrist_rotation=_rotation_from_quaternion(quaternion),
+        wrist_rotation=to_rotation(quaternion / np.linalg.norm(quaternion)),
         parameters=ManoParameters(
             global_orient=np.array(message.global_orient, np.float64),
             hand_pose=np.array(message.hand_pose, np.float64),
@@ -204,15 +231,3 @@ def _fill_wrist(pose: Any, hand: Hand, quaternion: DoubleArray | None) -> None:
     if quaternion is None:
         quaternion = quaternion_from_rotation(hand.wrist_rotation)
     orientation.x, orientation.y, orientation.z, orientation.w = quaternion.tolist()
-
-
-def _rotation_from_quaternion(quaternion: DoubleArray) -> DoubleArray:
-    """Turn a (4,) unit quaternion x y z w into a (3, 3) rotation matrix."""
-    x, y, z, w = quaternion / np.linalg.norm(quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )

@@ -17,11 +17,12 @@ from hand_perception.msg import HandPose, HandPoseArray
 from hand_perception.pipeline.overlay import draw_overlay
 from hand_perception.ros import qos
 from hand_perception.ros.cdr import write_image
-from hand_perception.ros.controller_topics import ControllerTopics, Predictor
+from hand_perception.ros.controller_topics import ControllerTopics, Predictor, surest_of_each_side
 from hand_perception.ros.counters import Statistics
 from hand_perception.ros.messages import (
     HandMessages,
     make_header,
+    pose_array,
     untracked_message,
     wrist_message,
 )
@@ -85,9 +86,9 @@ class ResultPublisher:
     ) -> None:
         """Publish the hands of an image: poses, what controllers ask for beside, then markers."""
         started = time.perf_counter()
-        messages, counts = self._publish_poses(result, with_vertices=settings.publish_vertices)
+        surest, counts = self._publish_poses(result, with_vertices=settings.publish_vertices)
         self._controllers.publish(
-            result, messages, counts=counts, raw_hands=result.raw_hands, predict=predict
+            result, surest, counts=counts, raw_hands=result.raw_hands, predict=predict
         )
         posed = time.perf_counter()
         self._statistics.add_stage('publish poses', posed - started)
@@ -101,43 +102,30 @@ class ResultPublisher:
 
     def _publish_poses(
         self, result: FrameResult, *, with_vertices: bool
-    ) -> tuple[list[HandPose], tuple[int, int]]:
+    ) -> tuple[dict[bool, HandPose], tuple[int, int]]:
+        """Publish all poses; return the surest of each side, and images processed and dropped."""
         header = make_header(result.stamp_ns, result.frame_id)
         messages = self._hand_messages.write(result.hands, header, with_vertices=with_vertices)
-        processed, dropped = self._statistics.add_processed()
+        counts = self._statistics.add_processed()
         # The wait for the other messages of this image is no age: all tell the same.
         age_s = (self._clock.now().nanoseconds - result.stamp_ns) * 1e-9
-        for message in messages:
-            message.age = age_s
-        self._array_publisher.publish(
-            HandPoseArray(
-                header=header,
-                hands=messages,
-                frames_processed=processed,
-                frames_dropped=dropped,
-                age=age_s,
-            )
-        )
+        self._array_publisher.publish(pose_array(header, messages, counts=counts, age_s=age_s))
         self._statistics.add_result(result, age_s=age_s)
+        surest = surest_of_each_side(result, messages)
         for side, _ in _SIDES:
-            self._publish_side(side, header, result, messages)
-        return messages, (processed, dropped)
+            self._publish_side(side, header, surest.get(side))
+        return surest, counts
 
-    def _publish_side(
-        self, side: bool, header: Any, result: FrameResult, messages: list[HandPose]
-    ) -> None:
+    def _publish_side(self, side: bool, header: Any, message: HandPose | None) -> None:
         """Publish the surest hand of a side, or that the side is not seen."""
         poses, wrists = self._pose_publishers[side], self._wrist_publishers[side]
         if not (poses.get_subscription_count() or wrists.get_subscription_count()):
             return
-        mine = [(h.confidence, m) for h, m in zip(result.hands, messages, strict=True)
-                if h.is_right == side]  # fmt: skip
-        if not mine:
+        if message is None:
             untracked = self._untracked[side]
             untracked.header = header
             poses.publish(untracked)
             return
-        message = max(mine, key=lambda item: item[0])[1]
         poses.publish(message)
         wrists.publish(wrist_message(message))
 

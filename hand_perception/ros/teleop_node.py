@@ -18,7 +18,7 @@ from hand_perception.ros.params import NodeParameters
 from hand_perception.ros.process import forwarded_logs, run_node
 from hand_perception.ros.target_frame import TfBuffer, listen_to_tf
 from hand_perception.ros.teleop_inputs import TeleopInputs
-from hand_perception.ros.teleop_outputs import LATCHED, SideTopics, state_message
+from hand_perception.ros.teleop_outputs import SideTopics, state_message
 from hand_perception.ros.teleop_status import TeleopStatus
 from hand_perception.teleop.node_settings import TeleopNodeSettings
 from hand_perception.teleop.retarget import RobotHand
@@ -80,7 +80,7 @@ class TeleopNode(Node):
             side: SideTopics(self._make_publisher, side, self._teleop.robot_joint_names(side))
             for side in settings.active_sides
         }
-        self._states = self._make_publisher(TeleopState, '~/state', LATCHED)
+        self._states = self._make_publisher(TeleopState, '~/state', qos.LATCHED)
         self._inputs = TeleopInputs(
             self, self._teleop, settings, self._now_ns, self._complaints, open_buffer=open_buffer
         )

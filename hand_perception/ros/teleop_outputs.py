@@ -25,13 +25,6 @@ COMMANDS: Final = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=1,
 )
-#: Who subscribes later gets the newest state at once.
-LATCHED: Final = QoSProfile(
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-)
 _STATES: Final = {
     State.IDLE: TeleopSide.IDLE,
     State.WAITING: TeleopSide.WAITING,

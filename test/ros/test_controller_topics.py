@@ -35,7 +35,8 @@ def make_topics(*, num_subscribers=1, now_ns=NOW_NS, target_frame='camera'):
 
 
 def publish(topics, result, **options):
-    topics.publish(result, messages_of(result), counts=(7, 2), **options)
+    surest = surest_of_each_side(result, messages_of(result))
+    topics.publish(result, surest, counts=(7, 2), **options)
 
 
 def test_of_several_hands_of_a_side_the_surest_is_given():
