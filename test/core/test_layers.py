@@ -29,7 +29,7 @@ LAYERS = (
     ('rendering',),
     ('models',),
     ('datasets',),
-    ('synthetic', 'pipeline', 'teleop'),
+    ('synthetic', 'augmentation', 'pipeline', 'teleop'),
     ('evaluation', 'video', 'settings_files'),
     ('training',),
     ('ros', 'cli'),
@@ -47,7 +47,7 @@ class Blocker:
     BLOCKED = {
         'rclpy', 'launch', 'launch_ros', 'cv_bridge', 'std_msgs', 'sensor_msgs', 'geometry_msgs',
         'torchvision', 'timm', 'scipy', 'smplx', 'rosbags', 'matplotlib', 'safetensors',
-        'dex_retargeting', 'lmdb',
+        'dex_retargeting', 'lmdb', 'lightning_fabric', 'tensorboard', 'PIL',
     }
 
     def find_spec(self, name, path=None, target=None):
