@@ -1,0 +1,109 @@
+"""What a network brings along to be trained: the loop knows nothing else of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from hand_perception.datatypes import ImageArray
+
+
+class Draw(NamedTuple):
+    """One sample of one epoch; what is random about it follows from these and the run's seed.
+
+    So a run that goes on where it stopped, with any number of loading processes, sees the same.
+
+    Attributes:
+        epoch: from 0.
+        index: of the sample in the data set.
+    """
+
+    epoch: int
+    index: int
+
+
+class DrawDataset(Protocol):
+    """Training samples with their augmentation; may be sent to other processes."""
+
+    def __len__(self) -> int:
+        """How many samples an epoch has."""
+
+    def __getitem__(self, draw: Draw, /) -> Any:
+        """Read and augment a sample, from nothing but the draw and the seed given before."""
+
+
+class Batch(Protocol):
+    """Samples put together, on the CPU until they are sent on."""
+
+    def to(self, device: torch.device) -> 'Batch':
+        """Send all tensors to a device."""
+
+
+class Collate(Protocol):
+    """Puts samples together."""
+
+    def __call__(self, samples: Sequence[Any], /) -> Batch:
+        """Stack what the data set gave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What was measured on held-out samples.
+
+    Attributes:
+        figures: by name with unit, such as ``mepe_mm``.
+        watched: name of the figure that tells which weights are best; lower is better.
+    """
+
+    figures: Mapping[str, float]
+    watched: str
+
+
+class TrainingTask(Protocol):
+    """A network with its losses, data and files.
+
+    Attributes:
+        network_name: ``htt`` or ``hamer``.
+        modules: what is trained, by name; the first one is the network. The loop hands back
+            these modules wrapped (precision, several devices); use the wrapped ones for forward
+            passes that are trained on.
+        optimizers: of the modules, by the same names.
+        data: training samples.
+        collate: puts them together.
+    """
+
+    network_name: str
+    modules: Mapping[str, nn.Module]
+    optimizers: Mapping[str, torch.optim.Optimizer]
+    data: DrawDataset
+    collate: Collate
+
+    def backward(
+        self, fabric: Any, modules: Mapping[str, Any], batch: Any, *, share: float
+    ) -> dict[str, Tensor]:
+        """Run one (part of a) batch forward and ``fabric.backward``.
+
+        Args:
+            fabric: of lightning-fabric.
+            modules: the wrapped modules.
+            batch: of ``collate``, on the device.
+            share: factor of the losses, 1 / parts when gradients of several parts are added up.
+
+        Returns:
+            Losses without gradient, not multiplied by the share, by name; ``total`` among them.
+        """
+
+    def validate(self, modules: Mapping[str, Any], device: torch.device) -> Validation | None:
+        """Measure the network on held-out samples; None when the run has none."""
+
+    def picture(self, modules: Mapping[str, Any], batch: Any) -> ImageArray | None:
+        """Draw predictions and truth of a batch for the log, (H, W, 3) uint8 RGB."""
+
+    def save(self, path: Path, *, step: int) -> None:
+        """Write the weights as one safe file that the node loads, labels and sizes in it."""
+
+    def export_official(self, folder: Path, *, step: int, epoch: int) -> list[Path]:
+        """Write the weights as the official program reads them; return the files."""
