@@ -18,11 +18,11 @@ class Draw(NamedTuple):
 
     Attributes:
         epoch: from 0.
-        index: of the sample in the data set.
+        number: of the sample in the data set, from 0.
     """
 
     epoch: int
-    index: int
+    number: int
 
 
 class DrawDataset(Protocol):
