@@ -1,8 +1,13 @@
 """Errors of 21 keypoints: as they are, with the wrists put together, and best aligned."""
 
+from typing import Final
+
 import numpy as np
 
-from hand_perception.datatypes import DoubleArray
+from hand_perception.datatypes import JOINT_NAMES, DoubleArray
+
+#: The bone whose length HO-3D's program takes for the size of a hand.
+_SIZE_JOINT: Final = JOINT_NAMES.index('middle_mcp')
 
 
 def mean_joint_error(points: DoubleArray, truth: DoubleArray) -> DoubleArray:
@@ -18,6 +23,21 @@ def mpjpe(points: DoubleArray, truth: DoubleArray) -> DoubleArray:
 def pa_mpjpe(points: DoubleArray, truth: DoubleArray) -> DoubleArray:
     """Give the mean per-joint error of (..., J, 3) after Procrustes alignment."""
     return mean_joint_error(procrustes_align(points, truth), truth)
+
+
+def scale_and_wrist_align(keypoints: DoubleArray, truth: DoubleArray) -> DoubleArray:
+    """Scale (N, 21, 3) hands and put their wrists onto the true ones, as HO-3D's program does.
+
+    The size of a hand is the distance of its wrist from the base of its middle finger; a hand
+    without any is not scaled.
+    """
+    relative = keypoints - keypoints[:, :1]
+    size, true_size = (
+        np.linalg.norm(points[:, _SIZE_JOINT] - points[:, 0], axis=-1)[:, None, None]
+        for points in (keypoints, truth)
+    )
+    scale = true_size / np.where(size > 0, size, 1)
+    return relative * scale + truth[:, :1]
 
 
 def procrustes_align(

@@ -113,6 +113,20 @@ class HintEvaluator:
             self._within[group] += other._within[group]
             self._count[group] += other._count[group]
 
+    def arrays(self) -> dict[str, NDArray[np.int64]]:
+        """Give the counts, so that they can be kept in a file."""
+        return {
+            f'{group}_{name}': counts[group]
+            for group in GROUPS
+            for name, counts in (('within', self._within), ('count', self._count))
+        }
+
+    def add_arrays(self, arrays: Mapping[str, ArrayLike]) -> None:
+        """Take over what ``arrays`` of another one with these thresholds gave."""
+        for group in GROUPS:
+            self._within[group] += np.asarray(arrays[f'{group}_within'], np.int64)
+            self._count[group] += np.asarray(arrays[f'{group}_count'], np.int64)
+
     def finish(self) -> HintScores:
         """Divide the counts."""
         return HintScores(

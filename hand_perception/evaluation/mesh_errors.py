@@ -5,11 +5,12 @@ with their evaluation programs; F-scores after Knapitsch et al., "Tanks and Temp
 are the figures in HaMeR's tables (Pavlakos et al., CVPR 2024).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hand_perception.datatypes import NUM_JOINTS, DoubleArray
 from hand_perception.errors import DatasetError
@@ -44,8 +45,7 @@ class MeshEvaluator:
         """Start without hands; meshes have corresponding vertices."""
         self._keypoints = PointErrors(NUM_JOINTS)
         self._vertices = PointErrors(num_vertices)
-        self._f_sums = np.zeros(len(F_THRESHOLDS_M))
-        self._num_hands = 0
+        self._f_scores: list[NDArray[np.float64]] = []
 
     def add(
         self,
@@ -77,9 +77,7 @@ class MeshEvaluator:
         aligned = procrustes_align(mesh, true_mesh, may_mirror=True)
         self._keypoints.add(procrustes_align(joints, true_joints, may_mirror=True), true_joints)
         self._vertices.add(aligned, true_mesh)
-        for points, truth in zip(aligned, true_mesh, strict=True):
-            self._f_sums += f_scores(points, truth)
-        self._num_hands += len(mesh)
+        self._f_scores += map(f_scores, aligned, true_mesh)
 
     def merge(self, other: 'MeshEvaluator') -> None:
         """Take over what another one gathered of other hands.
@@ -89,12 +87,31 @@ class MeshEvaluator:
         """
         self._vertices.merge(other._vertices)
         self._keypoints.merge(other._keypoints)
-        self._f_sums += other._f_sums
-        self._num_hands += other._num_hands
+        self._f_scores += other._f_scores
+
+    def arrays(self) -> dict[str, NDArray[np.floating]]:
+        """Give what was gathered, hand by hand, so that it can be kept in a file."""
+        return {
+            'keypoints_m': self._keypoints.distances_m,
+            'vertices_m': self._vertices.distances_m,
+            'f_scores': np.reshape(self._f_scores, (-1, len(F_THRESHOLDS_M))),
+        }
+
+    def add_arrays(self, arrays: Mapping[str, ArrayLike]) -> None:
+        """Take over what ``arrays`` of another one gave.
+
+        Raises:
+            DatasetError: its meshes have another number of vertices.
+        """
+        self._vertices.add_distances(arrays['vertices_m'])
+        self._keypoints.add_distances(arrays['keypoints_m'])
+        self._f_scores += list(np.asarray(arrays['f_scores'], np.float64))
 
     def finish(self) -> MeshScores:
         """Sum up."""
-        means = self._f_sums / self._num_hands if self._num_hands else self._f_sums * np.nan
+        means = (
+            np.mean(self._f_scores, 0) if self._f_scores else np.full(len(F_THRESHOLDS_M), np.nan)
+        )
         return MeshScores(
             keypoints=self._keypoints.finish(FREIHAND),
             vertices=self._vertices.finish(FREIHAND),

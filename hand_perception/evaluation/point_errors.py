@@ -72,6 +72,20 @@ class PointErrors:
         distance = np.linalg.norm(np.where(valid[..., None], found - true, 0), axis=-1)
         self._parts.append(np.where(valid, distance, np.nan).astype(np.float32))
 
+    def add_distances(self, distances_m: ArrayLike) -> None:
+        """Feed (N, J) distances that another one gathered, metres; NaN where there was no truth.
+
+        Raises:
+            DatasetError: they are of another number of points.
+        """
+        distances = np.asarray(distances_m, np.float32)
+        if distances.ndim != 2 or distances.shape[1] != self.num_points:
+            raise DatasetError(
+                f'expected (N, {self.num_points}) distances, got {distances.shape}; merge what '
+                'was gathered for one benchmark'
+            )
+        self._parts.append(distances)
+
     def merge(self, other: 'PointErrors') -> None:
         """Take over what another one gathered of other images.
 

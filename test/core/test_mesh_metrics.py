@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from hand_perception.errors import DatasetError
-from hand_perception.evaluation.alignment import pa_mpjpe, procrustes_align
+from hand_perception.evaluation.alignment import (
+    pa_mpjpe,
+    procrustes_align,
+    scale_and_wrist_align,
+)
+from hand_perception.evaluation.curves import FREIHAND as FREIHAND_THRESHOLDS
 from hand_perception.evaluation.hint import HintEvaluator
 from hand_perception.evaluation.mesh_errors import MeshEvaluator, f_scores
+from hand_perception.evaluation.point_errors import PointErrors
 
 CROPS = Path(__file__).parents[1] / 'data' / 'hamer_crops.npz'
 
@@ -21,6 +27,9 @@ FREIHAND = {
     'vertices': (0.012022240119053475, 0.010938170720917387, 0.7595427280517256),
     'f_scores': (0.5064421107193267, 0.9854212018821845),
 }
+#: What HO-3D's align_sc_tr and EvalUtil give for the same hands in its joint order: mean error,
+#: area under the curve.
+HO3D_SCALED = (0.10426279004014742, 0.10293410293410295)
 
 
 @pytest.fixture(scope='module')
@@ -44,6 +53,35 @@ def test_aligned_errors_and_f_scores_are_those_of_freihand(hands):
         assert (found.mean_m, found.median_m, found.auc) == pytest.approx(FREIHAND[name], abs=1e-9)
     assert scores.f_scores == pytest.approx(FREIHAND['f_scores'], abs=1e-12)
     assert scores.keypoints.num_images == 6
+
+
+def test_hands_from_files_are_scored_as_those_that_were_fed(hands, tmp_path):
+    whole = MeshEvaluator(hands.vertices.shape[1])
+    for rows in (slice(0, 2), slice(2, 6)):
+        np.savez(tmp_path / 'part.npz', **evaluator(hands, rows).arrays())
+        with np.load(tmp_path / 'part.npz') as part:
+            whole.add_arrays(part)
+    fed, read = evaluator(hands).finish(), whole.finish()
+    assert read.f_scores == fed.f_scores
+    assert (read.vertices.mean_m, read.keypoints.auc) == (fed.vertices.mean_m, fed.keypoints.auc)
+    with pytest.raises(DatasetError, match=r'\(N, 5\)'):
+        MeshEvaluator(5).add_arrays(evaluator(hands).arrays())
+
+
+def test_scaled_hands_with_the_wrist_in_place_are_those_of_ho3d(hands):
+    errors = PointErrors(21)
+    errors.add(scale_and_wrist_align(hands.keypoints, hands.true_keypoints), hands.true_keypoints)
+    scores = errors.finish(FREIHAND_THRESHOLDS)
+    assert (scores.mean_m, scores.auc) == pytest.approx(HO3D_SCALED, abs=1e-9)  # float32 inside
+
+
+def test_hand_without_size_is_not_scaled():
+    points = np.zeros((1, 21, 3))
+    points[0, 4] = 0.01
+    truth = np.ones((1, 21, 3))
+    aligned = scale_and_wrist_align(points, truth)
+    assert np.isfinite(aligned).all()
+    np.testing.assert_allclose(aligned[0, 0], truth[0, 0])
 
 
 def test_mirrored_hand_is_aligned_only_where_that_is_allowed(hands):
@@ -106,6 +144,9 @@ def test_pck_of_hint_fed_in_parts_is_the_official_one(hint):
         whole.merge(part)
     scores = whole.finish()
     np.testing.assert_allclose(scores.pck('all'), wanted, atol=1e-12)
+    read = HintEvaluator()
+    read.add_arrays(whole.arrays())
+    np.testing.assert_array_equal(read.finish().pck('all'), scores.pck('all'))
     assert np.isnan(scores.pck('visible')).all()  # visibility was not given
 
 
