@@ -2,7 +2,8 @@
 
 Normalisation comes before attention and before the two linear layers; positions are added to
 queries and keys in every layer, never to values (as in Carion et al., DETR, 2020). Parameters
-carry the names of the published weights.
+carry the names of the published weights. Relative positions, for research, are a learned number
+per head and distance, added to what attention weighs by (Raffel et al., T5, 2020).
 """
 
 import math
@@ -15,11 +16,20 @@ from hand_perception.models.htt.constants import LAYER_NORM_EPS, NUM_HEADS
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention among the tokens of a sequence, projections packed in one matrix."""
+    """Multi-head attention among the tokens of a sequence, projections packed in one matrix.
 
-    def __init__(self, width: int) -> None:
-        """Make the projections; the heads divide the width."""
+    Attributes:
+        relative_bias: (heads, 2 reach + 1), of distances from -reach to reach and beyond; None as
+            published.
+    """
+
+    relative_bias: nn.Parameter | None
+
+    def __init__(self, width: int, reach: int = 0) -> None:
+        """Make the projections; the heads divide the width. ``reach`` 0: as published."""
         super().__init__()
+        bias = nn.Parameter(torch.zeros(NUM_HEADS, 2 * reach + 1)) if reach else None
+        self.register_parameter('relative_bias', bias)
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
@@ -38,8 +48,11 @@ class SelfAttention(nn.Module):
         bias_qk, bias_v = self.in_proj_bias.split(split)
         query, key = functional.linear(placed, weight_qk, bias_qk).chunk(2, dim=-1)
         value = functional.linear(values, weight_v, bias_v)
+        mask = is_seen
+        if self.relative_bias is not None:
+            mask = relative_mask(self.relative_bias, values.shape[1], is_seen)
         mixed = functional.scaled_dot_product_attention(
-            split_heads(query), split_heads(key), split_heads(value), attn_mask=is_seen
+            split_heads(query), split_heads(key), split_heads(value), attn_mask=mask
         )
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
@@ -47,10 +60,10 @@ class SelfAttention(nn.Module):
 class EncoderLayer(nn.Module):
     """Attention, then two linear layers, each beside a shortcut."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, reach: int = 0) -> None:
         """Make the layers."""
         super().__init__()
-        self.self_attn = SelfAttention(width)
+        self.self_attn = SelfAttention(width, reach)
         self.linear1 = nn.Linear(width, hidden)
         self.linear2 = nn.Linear(hidden, width)
         self.norm1 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
@@ -66,10 +79,10 @@ class EncoderLayer(nn.Module):
 class Encoder(nn.Module):
     """Layers, then one normalisation."""
 
-    def __init__(self, width: int, hidden: int, num_layers: int) -> None:
+    def __init__(self, width: int, hidden: int, num_layers: int, reach: int = 0) -> None:
         """Make the layers."""
         super().__init__()
-        self.layers = nn.ModuleList(EncoderLayer(width, hidden) for _ in range(num_layers))
+        self.layers = nn.ModuleList(EncoderLayer(width, hidden, reach) for _ in range(num_layers))
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
 
     def forward(self, x: Tensor, positions: Tensor, is_padding: Tensor | None) -> Tensor:
@@ -90,12 +103,12 @@ class Encoder(nn.Module):
 class Transformer(nn.Module):
     """An encoder under the name that the published weights have it by."""
 
-    def __init__(self, width: int, hidden: int, num_layers: int) -> None:
+    def __init__(self, width: int, hidden: int, num_layers: int, reach: int = 0) -> None:
         """Make the encoder, its matrices drawn from Xavier's uniform distribution."""
         super().__init__()
-        self.encoder = Encoder(width, hidden, num_layers)
-        for parameter in self.encoder.parameters():
-            if parameter.ndim > 1:
+        self.encoder = Encoder(width, hidden, num_layers, reach)
+        for name, parameter in self.encoder.named_parameters():
+            if parameter.ndim > 1 and not name.endswith('relative_bias'):
                 nn.init.xavier_uniform_(parameter)
 
 
@@ -115,9 +128,33 @@ class PositionTable(nn.Module):
         table = torch.stack(((position * rate).sin(), (position * rate).cos()), dim=-1)
         self.register_buffer('pe', table.flatten(1)[None])  # (1, P, C)
 
+    def learn(self) -> None:
+        """Let training change the table, under the name that it has in checkpoints."""
+        table = self.pe.detach().clone()
+        del self.pe
+        self.pe = nn.Parameter(table)
+
     def forward(self, length: int) -> Tensor:
         """Return the first rows: (L, C)."""
         return self.pe[0, :length]
+
+
+def relative_mask(bias: Tensor, length: int, is_seen: Tensor | None) -> Tensor:
+    """Say what attention adds for each pair of tokens.
+
+    Args:
+        bias: (heads, 2 reach + 1).
+        length: L, of the sequences.
+        is_seen: (B, 1, 1, L) False for tokens that nobody attends to; None: all are seen.
+
+    Returns:
+        (heads, L, L), or (B, heads, L, L) with ``is_seen``: of queries (rows) and keys.
+    """
+    reach = bias.shape[1] // 2
+    places = torch.arange(length, device=bias.device)
+    apart = (places[None] - places[:, None]).clamp(-reach, reach) + reach  # (L, L)
+    mask = bias[:, apart]
+    return mask if is_seen is None else torch.where(is_seen, mask, -torch.inf)
 
 
 def split_heads(x: Tensor) -> Tensor:

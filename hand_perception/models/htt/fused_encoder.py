@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hand_perception.errors import ConfigError
-from hand_perception.models.htt.encoder import Encoder, EncoderLayer, split_heads
+from hand_perception.models.htt.encoder import Encoder, EncoderLayer, relative_mask, split_heads
 from hand_perception.models.htt.packed import Linear
 
 #: Positions projected in advance; more are added when a longer sequence comes.
@@ -82,6 +82,10 @@ class FusedLayer:
             weight[start:], bias[start:], num_placed=2 * width - start, table=table, device=device
         )
         self._out = Linear(attention.out_proj.weight, attention.out_proj.bias, device)
+        bias = attention.relative_bias
+        self._relative_bias = (
+            None if bias is None else bias.detach().to(device, torch.float32, copy=True)
+        )
         self._linear1 = Linear(layer.linear1.weight, layer.linear1.bias, device)
         self._linear2 = Linear(layer.linear2.weight, layer.linear2.bias, device)
         self._norm1, self._norm2 = _copied(layer.norm1, device), _copied(layer.norm2, device)
@@ -93,6 +97,11 @@ class FusedLayer:
             x: tokens.
             is_seen: (B, 1, 1, L) False for tokens that nobody attends to; None: all are seen.
         """
+        mask = is_seen
+        if self._relative_bias is not None:
+            mask = relative_mask(self._relative_bias, x.shape[1], is_seen)
+            if self._query is not None:
+                mask = mask[..., :1, :]  # of the first token
         y = _normalize(x, self._norm1)
         if self._query is None:
             query, key, value = self._project(y).chunk(3, dim=-1)
@@ -101,7 +110,7 @@ class FusedLayer:
             key, value = self._project(y).chunk(2, dim=-1)
             x = x[:, :1]
         mixed = functional.scaled_dot_product_attention(
-            split_heads(query), split_heads(key), split_heads(value), attn_mask=is_seen
+            split_heads(query), split_heads(key), split_heads(value), attn_mask=mask
         )
         x = self._out(mixed.transpose(1, 2).flatten(2)).add_(x)
         return x.add_(self._linear2(self._linear1(_normalize(x, self._norm2), relu=True)))

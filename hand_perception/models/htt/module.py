@@ -3,7 +3,11 @@
 Source: Wen et al., "Hierarchical Temporal Transformer for 3D Hand Pose Estimation and Action
 Recognition from Egocentric RGB Videos" (CVPR 2023). :mod:`network` runs it fast; this module is
 what weights are loaded into and what training changes. It behaves the same in every mode: there
-is no dropout, and batch normalisation always uses its stored statistics.
+is no dropout, and batch normalisation uses its stored statistics unless it is told to learn.
+
+Variants for research, none of which published weights have: relative positions and smoothing are
+sizes, a learned table of positions is :meth:`PositionTable.learn`, sliding pose windows are a way
+to run clips.
 """
 
 from dataclasses import dataclass
@@ -11,12 +15,14 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hand_perception.errors import ConfigError
 from hand_perception.models.htt.constants import HAND_HEAD_SLOPE
 from hand_perception.models.htt.encoder import PositionTable, Transformer, with_first_seen
 from hand_perception.models.htt.resnet import ResNet18
 from hand_perception.models.htt.sizes import HttSizes
+from hand_perception.models.htt.sliding_windows import slide_pose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,9 @@ class HttPieces(Protocol):
     def pose(self, features: Tensor, is_padding: Tensor | None = None) -> Tensor:
         """Map (B, L, C) features of B windows to the same shape."""
 
+    def smooth(self, pose_features: Tensor, before: Tensor | None = None) -> Tensor:
+        """Smooth (B, L, C) features of the pose block over time, where the weights do."""
+
     def heads(self, pose_features: Tensor) -> HttHeads:
         """Read (N, C) features of the pose block."""
 
@@ -130,6 +139,21 @@ class Classifier(nn.Module):
         return self.classifier(x)
 
 
+class Smoothing(nn.Module):
+    """A filter per channel over the newest tokens, across pose windows; begins as the identity."""
+
+    def __init__(self, width: int, length: int) -> None:
+        """Make the filters, ``length`` tokens long, the newest last."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width, 1, length))
+        with torch.no_grad():
+            self.weight[:, :, -1] = 1
+
+    def forward(self, x: Tensor, before: Tensor | None = None) -> Tensor:
+        """Map (B, L, C) tokens to the same shape; see HttModule.smooth."""
+        return smoothed(x, self.weight, before)
+
+
 class HttModule(nn.Module):
     """Images to poses, objects and actions.
 
@@ -144,7 +168,7 @@ class HttModule(nn.Module):
         self.sizes = sizes
         self.meshregnet = ImageNetwork(width)
         self.transformer_pe = PositionTable(width, sizes.num_positions)
-        self.transformer_pose = Transformer(width, sizes.hidden, sizes.pose_layers)
+        self.transformer_pose = Transformer(width, sizes.hidden, sizes.pose_layers, sizes.reach)
         self.image_to_hand_pose = HandHead(width, sizes.num_joints)
         self.image_to_olabel_embed = nn.Linear(width, width)
         self.obj_classification = Classifier(width, sizes.num_objects)
@@ -152,8 +176,11 @@ class HttModule(nn.Module):
         self.olabel_to_action_input = nn.Linear(sizes.num_objects, width)
         self.concat_to_action_input = nn.Linear(3 * width, width)
         self.action_token = nn.Parameter(torch.randn(1, 1, width))
-        self.transformer_action = Transformer(width, sizes.hidden, sizes.action_layers)
+        self.transformer_action = Transformer(
+            width, sizes.hidden, sizes.action_layers, sizes.reach
+        )
         self.action_classification = Classifier(width, sizes.num_actions)
+        self.pose_smoothing = Smoothing(width, sizes.smoothing) if sizes.smoothing else None
 
     def features(self, images: Tensor) -> Tensor:
         """Map (N, 3, H, W) RGB images from -0.5 to 0.5 to (N, C) features."""
@@ -169,11 +196,22 @@ class HttModule(nn.Module):
         """
         if is_padding is not None:
             is_padding = with_first_seen(is_padding)
-        positions = self.transformer_pe(features.shape[1])
+        positions = self._positions(features.shape[1])
         return self.transformer_pose.encoder(features, positions, is_padding)
 
+    def smooth(self, pose_features: Tensor, before: Tensor | None = None) -> Tensor:
+        """Smooth (B, L, C) features of :meth:`pose` over time, where the weights do.
+
+        Args:
+            pose_features: of successive images.
+            before: (B, smoothing - 1, C) of the images before these; None: a clip begins.
+        """
+        if self.pose_smoothing is None:
+            return pose_features
+        return self.pose_smoothing(pose_features, before)
+
     def heads(self, pose_features: Tensor) -> HttHeads:
-        """Read (N, C) features of :meth:`pose`."""
+        """Read (N, C) features of :meth:`pose`, smoothed where the weights do."""
         raw = self.image_to_hand_pose(pose_features)  # (N, J, 3)
         object_logits = self.obj_classification(self.image_to_olabel_embed(pose_features))
         # The 2D outputs as they are, in spite of the published name.
@@ -200,13 +238,19 @@ class HttModule(nn.Module):
         x = torch.cat((token, action_inputs), dim=1)  # (B, 1 + L, C)
         if is_padding is not None:
             is_padding = torch.cat((is_padding.new_zeros(len(x), 1), is_padding), dim=1)
-        positions = self.transformer_pe(x.shape[1])
+        positions = self._positions(x.shape[1])
         encoded = self.transformer_action.encoder(x, positions, is_padding)
         return self.action_classification(encoded[:, 0])
 
+    def _positions(self, length: int) -> Tensor:
+        """Say what marks the places of tokens: (L, C), nothing where positions are relative."""
+        positions = self.transformer_pe(length)
+        return torch.zeros_like(positions) if self.sizes.reach else positions
+
     def forward(
-        self, images: Tensor, not_padding: Tensor, *, window: int, pose_window: int
-    ) -> HttOutput:
+        self, images: Tensor, not_padding: Tensor, *, window: int, pose_window: int,
+        lookahead: int | None = None,
+    ) -> HttOutput:  # fmt: skip
         """Run whole clips.
 
         Args:
@@ -214,20 +258,24 @@ class HttModule(nn.Module):
             not_padding: (B * T,) not 0 for images that count, any type.
             window: T, a multiple of ``pose_window``.
             pose_window: images in a pose window.
+            lookahead: None: pose windows lie side by side, as published. Otherwise each image has
+                one of its own, of which so many images lie after it.
 
         Raises:
             ConfigError: the windows do not fit into each other or into the images.
         """
         return run_clips(
-            self, self.features(images), not_padding, window=window, pose_window=pose_window
-        )
+            self, self.features(images), not_padding, window=window, pose_window=pose_window,
+            lookahead=lookahead,
+        )  # fmt: skip
 
 
 def run_clips(
-    network: HttPieces, features: Tensor, not_padding: Tensor, *, window: int, pose_window: int
-) -> HttOutput:
+    network: HttPieces, features: Tensor, not_padding: Tensor, *, window: int, pose_window: int,
+    lookahead: int | None = None,
+) -> HttOutput:  # fmt: skip
     """Run all that follows the features of whole clips; arguments as in HttModule.forward."""
-    count = len(features)
+    count, width = features.shape
     if window % pose_window or not count or count % window or len(not_padding) != count:
         raise ConfigError(
             f'{count} images with {len(not_padding)} marks do not make clips of {window} images '
@@ -235,13 +283,36 @@ def run_clips(
             'the window of the pose window'
         )
     is_padding = not_padding.to(features.device) == 0
-    feat_pose = network.pose(
-        features.view(-1, pose_window, features.shape[-1]), is_padding.view(-1, pose_window)
-    ).flatten(0, 1)  # (N, C)
+    is_padding_of_clip = is_padding.view(-1, window)
+    if lookahead is None:
+        feat_pose = network.pose(
+            features.view(-1, pose_window, width), is_padding.view(-1, pose_window)
+        )
+    else:
+        feat_pose = slide_pose(
+            network, features.view(-1, window, width), is_padding_of_clip,
+            pose_window=pose_window, lookahead=lookahead,
+        )  # fmt: skip
+    feat_pose = network.smooth(feat_pose.reshape(-1, window, width)).flatten(0, 1)  # (N, C)
     heads = network.heads(feat_pose)
     action_logits = network.action(
-        heads.action_inputs.view(-1, window, features.shape[-1]), is_padding.view(-1, window)
+        heads.action_inputs.view(-1, window, width), is_padding_of_clip
     )
     return HttOutput(
         feat_resnet=features, feat_pose=feat_pose, heads=heads, action_logits=action_logits
     )
+
+
+def smoothed(x: Tensor, weight: Tensor, before: Tensor | None = None) -> Tensor:
+    """Filter tokens over time; nothing is seen of later ones.
+
+    Args:
+        x: (B, L, C) successive tokens.
+        weight: (C, 1, k), the newest token last.
+        before: (B, k - 1, C) tokens before these; None: zeros.
+    """
+    length = weight.shape[2]
+    if before is None:
+        before = x.new_zeros(len(x), length - 1, x.shape[2])
+    whole = torch.cat((before, x), dim=1).transpose(1, 2)  # (B, C, k - 1 + L)
+    return functional.conv1d(whole, weight, groups=len(weight)).transpose(1, 2)

@@ -16,7 +16,7 @@ from hand_perception.models.htt.encoder import with_first_seen
 from hand_perception.models.htt.folded_backbone import DTYPES, FoldedBackbone
 from hand_perception.models.htt.folded_heads import FoldedHeads
 from hand_perception.models.htt.fused_encoder import FusedEncoder
-from hand_perception.models.htt.module import HttHeads, HttModule, HttOutput, run_clips
+from hand_perception.models.htt.module import HttHeads, HttModule, HttOutput, run_clips, smoothed
 from hand_perception.models.htt.packed import Linear
 from hand_perception.models.htt.sizes import HttSizes
 
@@ -44,6 +44,7 @@ class HttNetwork:
         action: FusedEncoder,
         action_token: Tensor,
         action_classifier: Linear,
+        smoothing: Tensor | None,
         device: torch.device,
         precision: str,
     ) -> None:
@@ -57,6 +58,7 @@ class HttNetwork:
         self._action = action
         self._action_token = action_token
         self._action_classifier = action_classifier
+        self._smoothing = smoothing
 
     @classmethod
     def from_module(
@@ -76,6 +78,9 @@ class HttNetwork:
             raise ConfigError(f'precision must be {" or ".join(DTYPES)}, got {precision!r}')
         with torch.inference_mode():
             table = module.transformer_pe.pe[0]
+            if module.sizes.reach:
+                table = torch.zeros_like(table)
+            smoothing = module.pose_smoothing
             classifier = module.action_classification.classifier
             return cls(
                 sizes=module.sizes,
@@ -89,6 +94,9 @@ class HttNetwork:
                 ),
                 action_token=module.action_token.detach().to(device, torch.float32, copy=True),
                 action_classifier=Linear(classifier.weight, classifier.bias, device),
+                smoothing=None if smoothing is None else smoothing.weight.detach().to(
+                    device, torch.float32, copy=True
+                ),
                 device=device,
                 precision=precision,
             )  # fmt: skip
@@ -133,8 +141,15 @@ class HttNetwork:
                 is_padding = with_first_seen(is_padding)
             return self._pose(features, is_padding)
 
+    def smooth(self, pose_features: Tensor, before: Tensor | None = None) -> Tensor:
+        """Smooth features of :meth:`pose` over time where the weights do; see HttModule."""
+        if self._smoothing is None:
+            return pose_features
+        with torch.inference_mode():
+            return smoothed(pose_features, self._smoothing, before)
+
     def heads(self, pose_features: Tensor) -> HttHeads:
-        """Read (N, C) features of :meth:`pose`."""
+        """Read (N, C) features of :meth:`pose`, smoothed where the weights do."""
         with torch.inference_mode():
             return self._heads(pose_features)
 
@@ -156,8 +171,9 @@ class HttNetwork:
             return self._action_classifier(self._action(x, is_padding)[:, 0])
 
     def clip(
-        self, images_u8: Tensor, not_padding: Tensor, *, window: int, pose_window: int
-    ) -> HttOutput:
+        self, images_u8: Tensor, not_padding: Tensor, *, window: int, pose_window: int,
+        lookahead: int | None = None,
+    ) -> HttOutput:  # fmt: skip
         """Run whole clips.
 
         Args:
@@ -165,6 +181,7 @@ class HttNetwork:
             not_padding: (B * T,) not 0 for images that count, any type.
             window: T, a multiple of ``pose_window``.
             pose_window: images in a pose window.
+            lookahead: as in HttModule.forward.
 
         Raises:
             ImageError: the images have another shape or type.
@@ -177,4 +194,5 @@ class HttNetwork:
                 not_padding,
                 window=window,
                 pose_window=pose_window,
+                lookahead=lookahead,
             )

@@ -2,7 +2,7 @@
 
 Source: He et al., "Deep Residual Learning for Image Recognition" (2016). Parameters carry the
 names of the published weights. Batch normalisation always uses the stored statistics, training
-included, as HTT is trained.
+included, as HTT is trained; for training without ImageNet's weights they can be learned.
 """
 
 from typing import Final
@@ -17,10 +17,18 @@ _NUM_CLASSES: Final = 1000  # of ImageNet: the layer is part of every checkpoint
 
 
 class StoredBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation with the stored statistics in every mode; its scale is learned."""
+    """Batch normalisation with the stored statistics in every mode; its scale is learned.
+
+    Attributes:
+        learns: in training mode it uses and gathers the statistics of the batch, as usual.
+    """
+
+    learns = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
+        if self.learns and self.training:
+            return super().forward(x)
         return functional.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
         )
@@ -69,6 +77,12 @@ class ResNet18(nn.Module):
         self.layer3 = _stage(channels[1], channels[2], stride=2)
         self.layer4 = _stage(channels[2], channels[3], stride=2)
         self.fc = nn.Linear(width, _NUM_CLASSES)
+
+    def learn_statistics(self) -> None:
+        """Gather the statistics of batches in training mode: for weights that start anew."""
+        for module in self.modules():
+            if isinstance(module, StoredBatchNorm):
+                module.learns = True
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:

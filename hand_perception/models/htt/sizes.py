@@ -13,6 +13,9 @@ _NOT_HTT: Final = (
     'this is not an HTT checkpoint; use checkpoint_45.pth of the official release, or what '
     '`hand_perception weights convert` made from it'
 )
+#: Weights of variants that the publication does not have.
+SMOOTHING: Final = 'pose_smoothing.weight'
+_BIAS: Final = 'transformer_pose.encoder.layers.0.self_attn.relative_bias'
 _LAYER: Final = r'transformer_{}\.encoder\.layers\.(\d+)\.'
 #: Hands, objects and actions of the published weights.
 _DATASETS: Final = {(1, 26, 45): 'fpha', (2, 8, 36): 'h2o'}
@@ -33,6 +36,10 @@ class HttSizes:
         pose_layers: encoder layers of the pose block.
         action_layers: encoder layers of the action block.
         num_positions: rows of the table of positions.
+        reach: farthest distance between tokens that relative positions tell apart; 0: positions
+            are absolute, as published.
+        smoothing: tokens that the smoothing of pose features looks at, the newest and those
+            before it; 0: they are not smoothed, as published.
     """
 
     num_joints: int
@@ -43,6 +50,8 @@ class HttSizes:
     pose_layers: int = 2
     action_layers: int = 2
     num_positions: int = 5000
+    reach: int = 0
+    smoothing: int = 0
 
     @property
     def num_hands(self) -> int:
@@ -76,6 +85,8 @@ def sizes_from_shapes(shapes: Shapes, *, source: str) -> HttSizes:
         pose_layers=_count('pose', shapes),
         action_layers=_count('action', shapes),
         num_positions=_size(shapes, 'transformer_pe.pe', 3, 1, source),
+        reach=_size(shapes, _BIAS, 2, 1, source) // 2 if _BIAS in shapes else 0,
+        smoothing=_size(shapes, SMOOTHING, 3, 2, source) if SMOOTHING in shapes else 0,
     )
     if outputs not in (3 * NUM_JOINTS, 6 * NUM_JOINTS):
         raise WeightsError(
