@@ -15,7 +15,7 @@ from hand_perception.cli.weight_steps import (
     megabytes,
 )
 from hand_perception.errors import HandPerceptionError, WeightsError
-from hand_perception.models.hamer.checkpoint import Checkpoint, read_checkpoint
+from hand_perception.models.hamer.checkpoint import DEFAULT, Checkpoint, read_checkpoint
 from hand_perception.models.hamer.config_file import IMAGE_SIZE_PX, HamerConfig, parse_config
 from hand_perception.models.hamer.export import write_export
 from hand_perception.models.hamer.files import (
@@ -78,7 +78,11 @@ def info(hamer_dir: str, *, mano_dir: str = '', with_sha256: bool = False) -> It
         yield Finding(level=OK, topic='note', text=f'{key} {value}')
     yield Finding(level=OK, topic='networks', text=_networks(files, checkpoint))
     yield from describe_parts(checkpoint.tensors)
-    has_hand = bool(mano_dir or files.mano) or hand_from_checkpoint(checkpoint) is not None
+    has_hand = (
+        checkpoint.hand_model == DEFAULT
+        or bool(mano_dir or files.mano)
+        or hand_from_checkpoint(checkpoint) is not None
+    )
     text = _hand_source(files, checkpoint, mano_dir)
     yield Finding(level=OK if has_hand else WARN, topic='mano', text=text)
     yield Finding(level=OK, topic='licences', text=LICENCES)
@@ -133,6 +137,8 @@ def _hand(files: HamerFiles, checkpoint: Checkpoint, mano_dir: str) -> str:
 
 
 def _hand_source(files: HamerFiles, checkpoint: Checkpoint, mano_dir: str) -> str:
+    if checkpoint.hand_model == DEFAULT:
+        return f'the default hand of this package, on which it was trained (no {MANO} needed)'
     if hand_from_checkpoint(checkpoint) is not None:
         return f'the hand model in the checkpoint is used (MANO, no {MANO} needed)'
     found = mano_dir or files.mano

@@ -77,7 +77,9 @@ class HamerReconstructor:
         arrays = network.hand.arrays
         # Held shapes pose the hand again: some microseconds on the CPU, less than a way to a GPU.
         skinning = LinearBlendSkinning(arrays, device='cpu')
-        self.model = HandModel(name='mano', arrays=arrays, skinning=skinning, device='cpu')
+        self.model = HandModel(
+            name=network.hand.name, arrays=arrays, skinning=skinning, device='cpu'
+        )
         self._engine = engine
         self._network = network
         self._settings = settings

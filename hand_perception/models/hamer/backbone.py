@@ -3,6 +3,10 @@
 Sources: Dosovitskiy et al., "An Image is Worth 16x16 Words" (2021); Xu et al., "ViTPose" (2022);
 Pavlakos et al., "Reconstructing Hands in 3D with Transformers" (HaMeR, CVPR 2024). Parameters
 carry the names of the published checkpoint.
+
+Small networks that learn from nothing may see the image through convolutions instead of through
+patches (Xiao et al., "Early Convolutions Help Transformers See Better", 2021): ``stem`` and
+``timm_stem``.
 """
 
 from typing import Final
@@ -12,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hand_perception.models.hamer.sizes import BackboneSizes
+from hand_perception.models.hamer.stem import ConvolutionalStem
+from hand_perception.models.hamer.timm_stem import TimmStem
 
 PATCH_PX: Final = 16
 #: Zeros around the image before it is cut into patches, in normalised values.
@@ -86,10 +92,27 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=NORM_EPS)
         self.mlp = Mlp(width, hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, L, C) to (B, L, C)."""
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+    def forward(self, x: Tensor, factors: Tensor | None = None) -> Tensor:
+        """Map (B, L, C) to (B, L, C).
+
+        Args:
+            x: tokens.
+            factors: (2, B) of what attention and MLP add, in training with stochastic depth.
+        """
+        if factors is None:
+            x = x + self.attn(self.norm1(x))
+            return x + self.mlp(self.norm2(x))
+        attention, mlp = factors.to(x.dtype)[..., None, None].unbind(0)  # (B, 1, 1)
+        x = x + attention * self.attn(self.norm1(x))
+        return x + mlp * self.mlp(self.norm2(x))
+
+
+def _embedding(sizes: BackboneSizes) -> nn.Module:
+    if sizes.timm:
+        return TimmStem(sizes.timm, sizes.width)
+    if sizes.stem:
+        return ConvolutionalStem(sizes.stem, sizes.width)
+    return PatchEmbedding(sizes.width)
 
 
 class VisionTransformer(nn.Module):
@@ -102,7 +125,7 @@ class VisionTransformer(nn.Module):
     def __init__(self, sizes: BackboneSizes) -> None:
         """Make the layers, on the current default device."""
         super().__init__()
-        self.patch_embed = PatchEmbedding(sizes.width)
+        self.patch_embed = _embedding(sizes)
         # The first row is the place of a class token that the published model does not have.
         self.pos_embed = nn.Parameter(torch.zeros(1, NUM_TOKENS + 1, sizes.width))
         self.blocks = nn.ModuleList(
@@ -110,10 +133,20 @@ class VisionTransformer(nn.Module):
         )
         self.last_norm = nn.LayerNorm(sizes.width, eps=NORM_EPS)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, 3, 256, 256) float32 normalised RGB to (B, 192, C) features, row by row."""
+    def embed(self, images: Tensor) -> Tensor:
+        """Map (B, 3, 256, 256) float32 normalised RGB to (B, 192, C) tokens with their places."""
         x = images[..., SIDE_MARGIN_PX:-SIDE_MARGIN_PX].to(self.pos_embed.dtype)
-        x = self.patch_embed(x) + (self.pos_embed[:, 1:] + self.pos_embed[:, :1])  # (B, L, C)
-        for block in self.blocks:
-            x = block(x)
+        return self.patch_embed(x) + (self.pos_embed[:, 1:] + self.pos_embed[:, :1])
+
+    def forward(self, images: Tensor, factors: Tensor | None = None) -> Tensor:
+        """Map (B, 3, 256, 256) float32 normalised RGB to (B, 192, C) features, row by row.
+
+        Args:
+            images: crops.
+            factors: (blocks, 2, B) of what each block adds to each crop, which training with
+                stochastic depth draws (``training.stochastic_depth``); None adds all, once.
+        """
+        x = self.embed(images)  # (B, L, C)
+        for number, block in enumerate(self.blocks):
+            x = block(x) if factors is None else block(x, factors[number])
         return self.last_norm(x.to(self.last_norm.weight.dtype))

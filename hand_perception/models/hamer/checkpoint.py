@@ -17,6 +17,15 @@ from hand_perception.models.safetensors_file import read_export_file
 
 #: The name of this network in the metadata of our exports.
 MODEL: Final = 'hamer'
+#: Hand models that weights are trained on.
+MANO: Final = 'mano'
+DEFAULT: Final = 'default'
+#: Where metadata of our exports and the configuration (below MODEL) name the hand model; files
+#: without it were trained on MANO.
+HAND_MODEL_KEY: Final = 'hand_model'
+CONFIG_HAND_MODEL_KEY: Final = 'HAND_MODEL'
+#: Metadata of our exports that people want to see.
+_NOTED: Final = ('source_', 'trained_', 'hand_model')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +39,8 @@ class Checkpoint:
         config_source: the file that ``config`` is from.
         how: how the file was read, for people.
         notes: other things that the file says of itself.
+        hand_model: that the weights were trained on: ``mano``, as the published ones, or
+            ``default``, which ships with this package.
     """
 
     path: Path
@@ -38,6 +49,7 @@ class Checkpoint:
     config_source: str
     how: str
     notes: dict[str, str]
+    hand_model: str = MANO
 
 
 def read_checkpoint(files: HamerFiles) -> Checkpoint:
@@ -56,9 +68,13 @@ def read_checkpoint(files: HamerFiles) -> Checkpoint:
         )
     content, how = read_checkpoint_file(files.checkpoint)
     tensors, notes = _named_tensors(content, files.checkpoint)
+    config = read_config_file(files.config)
+    model = config.get('MODEL')
+    named = model.get(CONFIG_HAND_MODEL_KEY, MANO) if isinstance(model, Mapping) else MANO
     return Checkpoint(
-        path=files.checkpoint, tensors=tensors, config=read_config_file(files.config),
+        path=files.checkpoint, tensors=tensors, config=config,
         config_source=str(files.config), how=how, notes=notes,
+        hand_model=_hand_model(named, files.config),
     )  # fmt: skip
 
 
@@ -94,8 +110,18 @@ def _read_export(path: Path) -> Checkpoint:
             f'{path} holds no configuration ({error}); make it again with '
             '`hand_perception weights convert`'
         ) from error
-    notes = {key: value for key, value in metadata.items() if key.startswith('source_')}
+    notes = {key: value for key, value in metadata.items() if key.startswith(_NOTED)}
     return Checkpoint(
         path=path, tensors=tensors, config=config, config_source=f'the configuration in {path}',
         how='safetensors', notes=notes,
+        hand_model=_hand_model(metadata.get(HAND_MODEL_KEY, MANO), path),
     )  # fmt: skip
+
+
+def _hand_model(name: object, source: Path) -> str:
+    if name not in (MANO, DEFAULT):
+        raise WeightsError(
+            f'{source} is for the hand model {name!r}, expected {MANO} or {DEFAULT}; it may be of '
+            'a newer version of this package'
+        )
+    return str(name)

@@ -10,6 +10,8 @@ import yaml
 from hand_perception.errors import WeightsError
 
 IMAGE_SIZE_PX: Final = 256
+#: Names a network of timm in the backbone; the published configuration does not have it.
+TIMM_KEY: Final = 'MODEL.BACKBONE.TIMM'
 _MAX_BYTES: Final = 1 << 20  # the published file has 2 kB
 _HINT: Final = 'use the model_config.yaml that came with the checkpoint'
 
@@ -24,6 +26,8 @@ class HamerConfig:
         image_std: of R, G, B in 0..1.
         focal_length: of the crop camera, pixels of the 256 square.
         mean_params: MANO.MEAN_PARAMS, path of the mean parameters relative to the data folder.
+        backbone_timm: name of the network of timm that stands in the place of patches; empty, as
+            published, for none.
         backbone_width: as the fields below None where the file leaves it to the weights.
     """
 
@@ -41,6 +45,7 @@ class HamerConfig:
     decoder_head_width: int
     decoder_mlp: int | None
     decoder_context: int | None
+    backbone_timm: str = ''
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -97,6 +102,7 @@ def parse_config(values: Mapping[str, Any], *, source: str) -> HamerConfig:
         decoder_head_width=view.count(f'{decoder}.dim_head', None) or 64,
         decoder_mlp=view.count(f'{decoder}.mlp_dim', None),
         decoder_context=view.count(f'{decoder}.context_dim', None),
+        backbone_timm=view.word(TIMM_KEY),
     )
 
 
@@ -134,6 +140,12 @@ class _View:
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             self._refuse(path, 'a number above 0', value)
         return float(value)
+
+    def word(self, path: str) -> str:
+        value = self.get(path, '')
+        if not isinstance(value, str):
+            self._refuse(path, 'a name', value)
+        return str(value)
 
     def triple(self, path: str, *, above_zero: bool = False) -> tuple[float, float, float]:
         value = self.get(path, None)

@@ -20,7 +20,7 @@ from hand_perception.errors import ConfigError, ImageError
 from hand_perception.models.hamer.config_file import IMAGE_SIZE_PX
 from hand_perception.models.hamer.graphs import Capture, CudaGraphCapture, Work
 from hand_perception.models.hamer.network import HamerNetwork
-from hand_perception.models.hamer.packing import PACKED_SIZE, HamerHands, pack, unpack
+from hand_perception.models.hamer.packing import HamerHands, pack, packed_size, unpack
 
 _logger = logging.getLogger(__name__)
 
@@ -60,11 +60,14 @@ class HamerEngine:
         self._works: dict[int, Work] = {}
         self._is_warm = False
         largest = self._most_asked_for = self._buckets[-1]
+        self._packed_size = packed_size(network.hand.num_vertices)
         with torch.inference_mode():
             # Zeros, so that the rows of absent hands are numbers from the first batch on.
             self._crops = torch.zeros(largest, *_CROP_SHAPE, device=self._device)
-            self._packed = torch.zeros(largest, PACKED_SIZE, device=self._device)
-            self._host = torch.zeros(largest, PACKED_SIZE, pin_memory=self._is_cuda)
+            self._packed = torch.zeros(largest, self._packed_size, device=self._device)
+            self._host = torch.zeros(
+                largest, self._packed_size, pin_memory=self._is_cuda
+            )
             self._staged = torch.zeros(
                 largest, *_CROP_SHAPE, dtype=torch.uint8, pin_memory=self._is_cuda
             )
@@ -119,7 +122,7 @@ class HamerEngine:
             )
         if not self._is_warm:
             self.warm_up()
-        rows = np.empty((len(crops), PACKED_SIZE), np.float32)
+        rows = np.empty((len(crops), self._packed_size), np.float32)
         done = 0
         with torch.inference_mode():
             while done < len(crops):

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from hand_perception.models.hamer.checkpoint import MODEL, Checkpoint
+from hand_perception.models.hamer.checkpoint import HAND_MODEL_KEY, MODEL, Checkpoint
 from hand_perception.models.hamer.weight_files import (
     MANO_NAMES,
     PART_PREFIXES,
@@ -40,5 +40,6 @@ def write_export(
         'config': json.dumps(checkpoint.config),
         'source_name': checkpoint.path.name,
         'source_sha256': file_sha256(checkpoint.path),
+        HAND_MODEL_KEY: checkpoint.hand_model,
     }
     write_export_file(path, tensors, model=MODEL, metadata=metadata)

@@ -16,6 +16,7 @@ from hand_perception.models.hamer.backbone import (
     PATCH_PX,
     SIDE_MARGIN_PX,
     Block,
+    PatchEmbedding,
     VisionTransformer,
 )
 
@@ -30,29 +31,42 @@ class FusedBackbone:
             backbone: with its weights, where and in the precision in which they are to run.
         """
         self._last_norm = backbone.last_norm
+        embedding = backbone.patch_embed
+        # Other ways into the transformer are few and small layers, and run as they are.
+        self._embed_otherwise = None if isinstance(embedding, PatchEmbedding) else backbone.embed
         with torch.inference_mode():
-            conv = backbone.patch_embed.proj
-            # A product instead of a convolution: CUDA runs float32 convolutions in TF32.
-            self._patch_weight = conv.weight.flatten(1).T  # (768, C)
-            pos_embed = backbone.pos_embed
-            bias = conv.bias
-            assert bias is not None
-            self._patch_bias = pos_embed[:, 1:] + pos_embed[:, :1] + bias  # (1, L, C)
+            if isinstance(embedding, PatchEmbedding):
+                self._take_patches(embedding, backbone.pos_embed)
             self._blocks: list[tuple[Block, Tensor]] = []
             for block in backbone.blocks:
                 assert isinstance(block, Block)
                 before, after = block.attn.proj.bias, block.mlp.fc2.bias
                 self._blocks.append((block, torch.stack([before, before + after])[:, None]))
 
+    def _take_patches(self, embedding: PatchEmbedding, pos_embed: Tensor) -> None:
+        conv = embedding.proj
+        # A product instead of a convolution: CUDA runs float32 convolutions in TF32.
+        self._patch_weight = conv.weight.flatten(1).T  # (768, C)
+        bias = conv.bias
+        assert bias is not None
+        self._patch_bias = pos_embed[:, 1:] + pos_embed[:, :1] + bias  # (1, L, C)
+
+    def _embed(self, images: Tensor) -> Tensor:
+        """Map (B, 3, 256, 256) to (B, 192, C) tokens, contiguous and nobody else's."""
+        if self._embed_otherwise is not None:
+            return self._embed_otherwise(images).contiguous()
+        batch = len(images)
+        patches = _patches(images, self._patch_weight.dtype)
+        return torch.baddbmm(
+            self._patch_bias.expand(batch, -1, -1),
+            patches.view(batch, NUM_TOKENS, -1),
+            self._patch_weight.expand(batch, -1, -1),
+        )
+
     def __call__(self, images: Tensor) -> Tensor:
         """Map (B, 3, 256, 256) float32 normalised RGB to (B, 192, C) features, row by row."""
         batch, length = len(images), NUM_TOKENS
-        patches = _patches(images, self._patch_weight.dtype)
-        x = torch.baddbmm(
-            self._patch_bias.expand(batch, -1, -1),
-            patches.view(batch, length, -1),
-            self._patch_weight.expand(batch, -1, -1),
-        )
+        x = self._embed(images)
         width = x.shape[-1]
         x = x.view(-1, width)  # (B L, C)
         for block, biases in self._blocks:

@@ -1,4 +1,7 @@
-"""The hand model that goes with HaMeR's weights: MANO, from the checkpoint or the user's file."""
+"""The hand model that goes with HaMeR's weights: MANO, from the checkpoint or the user's file.
+
+Weights that were trained on the hand that ships with this package say so, and need no MANO.
+"""
 
 from pathlib import Path
 
@@ -6,11 +9,11 @@ import numpy as np
 import torch
 
 from hand_perception.errors import WeightsError
-from hand_perception.models.hamer.checkpoint import Checkpoint
+from hand_perception.models.hamer.checkpoint import DEFAULT, Checkpoint
 from hand_perception.models.hamer.files import WHERE_MANO, HamerFiles
 from hand_perception.models.hamer.weight_files import MANO_NAMES
 from hand_perception.models.hand_arrays import MANO_PARENTS, HandArrays, check_shapes
-from hand_perception.models.hand_model import HandModel
+from hand_perception.models.hand_model import HandModel, load_hand_model
 from hand_perception.models.mano_file import read_mano_file
 from hand_perception.models.skinning import LinearBlendSkinning
 
@@ -24,13 +27,16 @@ def load_hand(
     mano_dir: str | Path = '',
     device: torch.device | str,
 ) -> HandModel:
-    """Load MANO's right hand; a hand model inside the checkpoint wins over MANO_RIGHT.pkl.
+    """Load the right hand that the weights were trained on.
 
-    Only MANO's numbers are used, with our own skinning: smplx is not needed.
+    That is MANO's, for which a hand model inside the checkpoint wins over MANO_RIGHT.pkl, unless
+    the checkpoint names the default hand. Only MANO's numbers are used, with our own skinning: smplx is not needed.
 
     Raises:
         WeightsError: neither is there, or what is there is not MANO's right hand.
     """
+    if checkpoint.hand_model == DEFAULT:
+        return load_hand_model(DEFAULT, device=device)
     arrays = hand_from_checkpoint(checkpoint)
     if arrays is None:
         arrays = hand_from_file(mano_dir or files.mano or '', checkpoint.path)

@@ -33,7 +33,7 @@ class HamerOutput:
         betas: (B, 10) shape.
         pred_cam: (B, 3) weak-perspective camera: scale, tx, ty.
         pred_cam_t: (B, 3) metres, translation in the crop camera of 5000 pixels focal length.
-        vertices: (B, 778, 3) metres, MANO's frame, not translated.
+        vertices: (B, V, 3) metres, MANO's frame, not translated; V is 778 for MANO.
         keypoints: (B, 21, 3) metres, the same frame, order of ``datatypes.JOINT_NAMES``.
         joints: (B, 16, 3) metres, the same frame, MANO order.
         pred_keypoints_2d: (B, 21, 2) crop units: 0 at the centre, +-0.5 at the edges.
@@ -54,7 +54,7 @@ class HamerNetwork:
 
     Attributes:
         config: what the checkpoint's configuration says.
-        hand: MANO's right hand.
+        hand: MANO's right hand, or the one that the weights were trained on.
         device: where it runs.
         precision: of the backbone: fp32, bf16, fp16 or int8.
     """

@@ -12,8 +12,10 @@ from typing import Final
 
 from hand_perception.errors import WeightsError
 from hand_perception.models.hamer.config_file import HamerConfig
+from hand_perception.models.hamer.stem import NUM_STEPS
 
 _BACKBONE_HEAD_WIDTH: Final = 80
+_STEM: Final = 'backbone.patch_embed.steps.'
 _BLOCK: Final = re.compile(r'backbone\.blocks\.(\d+)\.')
 _LAYER: Final = re.compile(r'mano_head\.transformer\.transformer\.layers\.(\d+)\.')
 _DECODER: Final = 'mano_head.transformer.'
@@ -28,12 +30,18 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneSizes:
-    """Sizes of the Vision Transformer; the published one has 1280, 32, 16 and 5120."""
+    """Sizes of the Vision Transformer; the published one has 1280, 32, 16 and 5120.
+
+    ``stem`` are the channels of four steps of convolution in the place of patches; empty for
+    patches, as published; ``timm`` is the name of a network of timm in their place.
+    """
 
     width: int
     depth: int
     num_heads: int
     mlp_hidden: int
+    stem: tuple[int, ...] = ()
+    timm: str = ''
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +82,11 @@ def read_sizes(shapes: Shapes, config: HamerConfig, *, source: str) -> HamerSize
         depth=_count(_BLOCK, shapes),
         num_heads=config.backbone_heads or max(width // _BACKBONE_HEAD_WIDTH, 1),
         mlp_hidden=_size(shapes, 'backbone.blocks.0.mlp.fc1.weight', 2, 0, source),
+        stem=tuple(
+            _size(shapes, f'{_STEM}{number}.down.weight', 4, 0, source)
+            for number in range(NUM_STEPS if f'{_STEM}0.down.weight' in shapes else 0)
+        ),
+        timm=config.backbone_timm,
     )
     inner = _size(shapes, f'{_FIRST_LAYER}1.fn.to_q.weight', 2, 0, source)
     decoder = DecoderSizes(

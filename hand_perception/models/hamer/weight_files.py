@@ -64,6 +64,21 @@ class HamerParts(nn.Module):
         self.backbone = VisionTransformer(sizes.backbone)
         self.mano_head = ManoHead(sizes.decoder)
 
+    def forward(
+        self, images: Tensor, factors: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Map crops to MANO's parameters, as wrappers of trainers call it.
+
+        Args:
+            images: (B, 3, 256, 256) float32 normalised RGB, left hands mirrored.
+            factors: (blocks, 2, B) of stochastic depth, or None.
+
+        Returns:
+            rotations (B, 16, 3, 3), betas (B, 10) and pred_cam (B, 3).
+        """
+        parameters = self.mano_head(self.backbone(images, factors))
+        return parameters.rotations, parameters.betas, parameters.pred_cam
+
 
 def published_name(name: str) -> str:
     """Translate the name of one of our parameters into that of the published checkpoint."""
@@ -93,7 +108,8 @@ def build_parts(
     tensors = with_means(checkpoint.tensors, mean_params, source=source)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     sizes = read_sizes(shapes, config, source=source)
-    with torch.device('meta'):  # no time spent on random weights, no memory
+    # On meta no time is spent on random weights, and no memory; timm's networks cannot be there.
+    with torch.device('cpu' if sizes.backbone.timm else 'meta'):
         parts = HamerParts(sizes)
     expected = parts.state_dict()
     published = {published_name(name): name for name in expected}
@@ -102,12 +118,13 @@ def build_parts(
     state = {}
     for public, name in published.items():
         tensor, wanted = tensors[public], tuple(expected[name].shape)
-        if tuple(tensor.shape) != wanted or tensor.dtype not in _FLOATS:
+        is_count = not expected[name].is_floating_point()  # of batches, which timm's norms keep
+        if tuple(tensor.shape) != wanted or (tensor.dtype not in _FLOATS and not is_count):
             raise WeightsError(
                 f'{source}: {public} is {tensor.dtype} of shape {tuple(tensor.shape)}, expected '
                 f'numbers of shape {wanted}; use the files of one release together'
             )
-        state[name] = tensor.float()
+        state[name] = tensor if is_count else tensor.float()
     parts.load_state_dict(state, assign=True)
     return parts.eval().requires_grad_(False)
 
