@@ -1,0 +1,163 @@
+"""Batches in an order that follows from the seed alone, read by other processes ahead of time.
+
+The order of samples is a function of the seed, the number of the batch, and which of how many
+programs this one is. A run that goes on at any batch, with any number of loading processes, gets
+what it would have got; two programs with B samples each see what one with 2 B does.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from hand_perception.errors import ConfigError
+from hand_perception.training.task import Batch, Collate, Draw, DrawDataset
+
+#: Keeps these numbers apart from those that samples are augmented with.
+_STREAM: Final = 104729
+
+
+class BatchOrder:
+    """Which samples the batches of one of several programs hold.
+
+    Attributes:
+        batches_per_epoch: of each program; samples that do not fill a batch are left out, others
+            in each epoch, as officially.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        *,
+        batch_size: int,
+        seed: int,
+        is_shuffled: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Choose an order.
+
+        Args:
+            length: samples of an epoch.
+            batch_size: samples of a batch of each program.
+            seed: of the run.
+            is_shuffled: False: in the order of the data set.
+            rank: number of this program.
+            world_size: how many programs there are.
+
+        Raises:
+            ConfigError: an epoch has too few samples for one batch.
+        """
+        together = batch_size * world_size
+        if batch_size < 1 or not 0 <= rank < world_size or length < together:
+            raise ConfigError(
+                f'{world_size} programs with batches of {batch_size} need at least {together} '
+                f'samples, the data set has {length}; take a smaller batch_size'
+            )
+        self.batches_per_epoch = length // together
+        self._length, self._batch_size, self._together = length, batch_size, together
+        self._seed, self._is_shuffled, self._rank = seed, is_shuffled, rank
+        self._epoch: tuple[int, NDArray[np.int64]] | None = None
+
+    def draws(self, batch: int) -> list[Draw]:
+        """Samples of a batch, which is counted from 0 over all epochs."""
+        epoch, place = divmod(batch, self.batches_per_epoch)
+        start = place * self._together + self._rank * self._batch_size
+        numbers = self._numbers(epoch)[start : start + self._batch_size]
+        return [Draw(epoch, number) for number in numbers.tolist()]
+
+    def from_batch(self, first: int) -> Iterator[list[Draw]]:
+        """Samples of all batches from one on, without end."""
+        while True:
+            yield self.draws(first)
+            first += 1
+
+    def _numbers(self, epoch: int) -> NDArray[np.int64]:
+        if not self._is_shuffled:
+            return np.arange(self._length)
+        if self._epoch is None or self._epoch[0] != epoch:
+            rng = np.random.default_rng((self._seed, epoch, _STREAM))
+            self._epoch = (epoch, rng.permutation(self._length))
+        return self._epoch[1]
+
+
+class Loader:
+    """Batches on a device, and how long was waited for them.
+
+    Attributes:
+        order: of the samples.
+        waited_s: time spent waiting for batches since the last ``reset_times``.
+        worked_s: time that the caller took between batches.
+    """
+
+    def __init__(
+        self,
+        data: DrawDataset,
+        collate: Collate,
+        order: BatchOrder,
+        *,
+        workers: int = 0,
+        prefetch: int = 2,
+    ) -> None:
+        """Put together what reads.
+
+        Args:
+            data: training samples; sent to other processes when there are any.
+            collate: puts them together.
+            order: of the samples.
+            workers: processes that read; 0 reads in this one, when a batch is asked for.
+            prefetch: batches that each process reads ahead.
+        """
+        self.order = order
+        self.waited_s = self.worked_s = 0.0
+        self._data, self._collate = data, collate
+        self._workers, self._prefetch = workers, prefetch
+
+    def batches(self, first: int, device: torch.device) -> Iterator[Batch]:
+        """Read batches from one on, without end; the first is counted over all epochs."""
+        workers: dict[str, Any] = {}
+        if self._workers:
+            # Not forked: threads of OpenCV, of a GPU or of a log do not survive that.
+            workers = {
+                'multiprocessing_context': 'forkserver', 'prefetch_factor': self._prefetch,
+                'worker_init_fn': _start_worker,
+            }  # fmt: skip
+        batches = iter(
+            DataLoader(
+                self._data,
+                batch_sampler=self.order.from_batch(first),  # type: ignore[arg-type]
+                num_workers=self._workers,
+                collate_fn=self._collate,
+                pin_memory=device.type == 'cuda',
+                **workers,
+            )
+        )
+        asked = time.perf_counter()
+        while True:
+            batch = next(batches).to(device)
+            given = time.perf_counter()
+            self.waited_s += given - asked
+            yield batch
+            asked = time.perf_counter()
+            self.worked_s += asked - given
+
+    @property
+    def waiting_share(self) -> float:
+        """Share of the time that was spent waiting for batches; 0 before the second one."""
+        total = self.waited_s + self.worked_s
+        return self.waited_s / total if total else 0.0
+
+    def reset_times(self) -> None:
+        """Start measuring anew."""
+        self.waited_s = self.worked_s = 0.0
+
+
+def _start_worker(number: int) -> None:
+    """Keep a loading process to one core."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
