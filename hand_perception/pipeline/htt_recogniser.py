@@ -134,6 +134,8 @@ class HttRecogniser:
             window=windows.window,
             pose_window=windows.pose_window,
             token_rate_hz=settings.token_rate_hz,
+            engine=windows.engine,
+            lookahead=windows.lookahead,
         ):
             _logger.warning('%s', sentence)
         torch.set_num_threads(settings.num_threads)

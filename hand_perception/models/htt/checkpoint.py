@@ -25,7 +25,13 @@ from hand_perception.models.safetensors_file import SUFFIX, read_export_file
 
 #: The name of this network in the metadata of our exports.
 MODEL: Final = 'htt'
-_OPTION_KEYS: Final = ('window', 'pose_window', 'spacing')
+_OPTION_KEYS: Final = ('window', 'pose_window', 'spacing', 'lookahead')
+#: What exports tell beside it, for people.
+NOTES: Final = (
+    'epoch', 'step', 'network', 'trained_on', 'positions', 'source_name', 'source_sha256',
+)  # fmt: skip
+#: What exports name as engine.
+_ENGINES: Final = ('', 'sliding')
 _logger = logging.getLogger(__name__)
 
 
@@ -99,7 +105,9 @@ def _read_export(path: Path) -> HttCheckpoint:
     tensors, metadata = read_export_file(path, model=MODEL)
     again = 'make it again with `hand_perception weights convert`'
     try:
-        window, pose_window, spacing = (abs(int(metadata.get(key, '0'))) for key in _OPTION_KEYS)
+        window, pose_window, spacing, lookahead = (
+            abs(int(metadata.get(key, '0'))) for key in _OPTION_KEYS
+        )
         stored = json.loads(metadata['labels']) if 'labels' in metadata else None
         labels = None if stored is None else label_map_from(stored, source=f'labels in {path}')
     except (ValueError, RecursionError, ConfigError) as error:
@@ -107,9 +115,14 @@ def _read_export(path: Path) -> HttCheckpoint:
     dataset = metadata.get('dataset', '')
     if dataset not in ('', *DATASETS.values()):
         raise WeightsError(f'{path}: its metadata names the data set {dataset!r}; {again}')
-    kept = ('epoch', 'network', 'source_name', 'source_sha256')
-    options = HttOptions(window=window, pose_window=pose_window, spacing=spacing, dataset=dataset)
+    engine = metadata.get('engine', '')
+    if engine not in _ENGINES:
+        raise WeightsError(f'{path}: its metadata names the engine {engine!r}; {again}')
+    options = HttOptions(
+        window=window, pose_window=pose_window, spacing=spacing, dataset=dataset, engine=engine,
+        lookahead=lookahead,
+    )  # fmt: skip
     return HttCheckpoint(
         path=path, tensors=tensors, options=options, labels=labels, how='safetensors',
-        notes={key: metadata[key] for key in kept if key in metadata},
+        notes={key: metadata[key] for key in NOTES if key in metadata},
     )  # fmt: skip

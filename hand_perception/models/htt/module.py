@@ -295,9 +295,7 @@ def run_clips(
         )  # fmt: skip
     feat_pose = network.smooth(feat_pose.reshape(-1, window, width)).flatten(0, 1)  # (N, C)
     heads = network.heads(feat_pose)
-    action_logits = network.action(
-        heads.action_inputs.view(-1, window, width), is_padding_of_clip
-    )
+    action_logits = network.action(heads.action_inputs.view(-1, window, width), is_padding_of_clip)
     return HttOutput(
         feat_resnet=features, feat_pose=feat_pose, heads=heads, action_logits=action_logits
     )

@@ -34,12 +34,17 @@ class HttOptions:
         pose_window: tokens in a pose window.
         spacing: images of the video per token.
         dataset: ``fpha`` or ``h2o``.
+        engine: ``sliding`` where pose windows slid along the clips; the publication's lie side by
+            side.
+        lookahead: of ``sliding``: images of a pose window that lie after the one that it is for.
     """
 
     window: int = 0
     pose_window: int = 0
     spacing: int = 0
     dataset: str = ''
+    engine: str = ''
+    lookahead: int = 0
 
     def __str__(self) -> str:
         """Say it to people."""
@@ -48,6 +53,7 @@ class HttOptions:
             (self.pose_window, f'pose window {self.pose_window} tokens'),
             (self.spacing, f'one image of {self.spacing}'),
             (self.dataset, f'data set {self.dataset}'),
+            (self.engine, f'engine {self.engine} with a lookahead of {self.lookahead}'),
         )
         return ', '.join(text for value, text in told if value) or 'not told'
 

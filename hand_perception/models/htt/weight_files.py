@@ -128,8 +128,9 @@ def fitting_options(checkpoint: HttCheckpoint, sizes: HttSizes) -> HttOptions:
 
 
 def check_windows(
-    loaded: LoadedHtt, *, window: int, pose_window: int, token_rate_hz: float
-) -> tuple[str, ...]:
+    loaded: LoadedHtt, *, window: int, pose_window: int, token_rate_hz: float, engine: str = '',
+    lookahead: int = 0,
+) -> tuple[str, ...]:  # fmt: skip
     """Compare windows and rate of the settings with those of the weights.
 
     Args:
@@ -137,6 +138,8 @@ def check_windows(
         window: tokens in the action window.
         pose_window: tokens in a pose window.
         token_rate_hz: tokens per second; 0 takes every image, whatever its time.
+        engine: how tokens are put together; empty: not asked.
+        lookahead: of the engine ``sliding``.
 
     Returns:
         Sentences for people where the weights were trained with other ones: it runs, with less
@@ -161,6 +164,12 @@ def check_windows(
         for name, found, wanted in pairs
         if wanted and wanted != found
     ]
+    told = (engine, lookahead) if engine == 'sliding' else (engine, 0)
+    if engine and trained.engine and told != (trained.engine, trained.lookahead):
+        sentences.append(
+            f'htt_engine is {engine} with htt_lookahead {lookahead}, but {loaded.path} was trained '
+            f'with {trained.engine} and {trained.lookahead}: set them to these'
+        )
     if trained.spacing and token_rate_hz:
         wanted_hz = _VIDEO_HZ / trained.spacing
         if abs(token_rate_hz - wanted_hz) > _RATE_TOLERANCE * wanted_hz:
