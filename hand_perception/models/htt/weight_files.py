@@ -167,8 +167,8 @@ def check_windows(
     told = (engine, lookahead) if engine == 'sliding' else (engine, 0)
     if engine and trained.engine and told != (trained.engine, trained.lookahead):
         sentences.append(
-            f'htt_engine is {engine} with htt_lookahead {lookahead}, but {loaded.path} was trained '
-            f'with {trained.engine} and {trained.lookahead}: set them to these'
+            f'htt_engine is {engine} with htt_lookahead {lookahead}, but {loaded.path} was '
+            f'trained with {trained.engine} and {trained.lookahead}: set them to these'
         )
     if trained.spacing and token_rate_hz:
         wanted_hz = _VIDEO_HZ / trained.spacing
