@@ -129,8 +129,8 @@ class Loader:
             }  # fmt: skip
         batches = iter(
             DataLoader(
-                self._data,
-                batch_sampler=self.order.from_batch(first),  # type: ignore[arg-type]
+                self._data,  # type: ignore[arg-type]  # asked by draws, not by numbers
+                batch_sampler=self.order.from_batch(first),
                 num_workers=self._workers,
                 collate_fn=self._collate,
                 pin_memory=device.type == 'cuda',
