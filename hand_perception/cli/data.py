@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from hand_perception.cli import data_make
 from hand_perception.cli.data_check import check
 from hand_perception.cli.doctor import FAIL
 from hand_perception.datasets.clips import KINDS, SPLITS
@@ -26,6 +27,7 @@ def add_parser(commands: Any) -> None:
         help='read every image (long), not only the first and last of each segment',
     )  # fmt: skip
     action.set_defaults(run=run)
+    data_make.add_actions(actions)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Clips of FPHA and H2O: windows of their segments, with images, hands and labels."""
+"""Clips of FPHA, H2O and synthetic data: windows of segments, images, hands and labels."""
 
 from pathlib import Path
 from typing import Final, Protocol
@@ -6,7 +6,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from hand_perception import optional
-from hand_perception.datasets import fpha, h2o
+from hand_perception.datasets import fpha, h2o, synthetic_clips, synthetic_files
 from hand_perception.datasets.image_files import ImageFiles
 from hand_perception.datasets.image_lmdb import DATA_FILE, LmdbImages, lmdb_folder
 from hand_perception.datasets.sample import HandTruth, Sample
@@ -24,11 +24,13 @@ from hand_perception.datatypes import ImageArray
 from hand_perception.errors import ConfigError, MissingPackageError
 from hand_perception.models.htt.constants import POSE_WINDOW, WINDOW
 
-KINDS: Final = (fpha.NAME, h2o.NAME)
+KINDS: Final = (fpha.NAME, h2o.NAME, synthetic_files.NAME)
 #: Splits of each data set.
-SPLITS: Final = {fpha.NAME: fpha.SPLITS, h2o.NAME: h2o.SPLITS}
+SPLITS: Final = {
+    fpha.NAME: fpha.SPLITS, h2o.NAME: h2o.SPLITS, synthetic_files.NAME: synthetic_files.SPLITS,
+}  # fmt: skip
 #: Where images are read from. auto: what is there, first the LMDB folder, then small files, then
-#: originals.
+#: originals. Synthetic data has its images in shards, which are files here.
 IMAGES: Final = ('auto', 'lmdb', 'files', 'originals')
 #: Which hands of H2O are taken. flagged: those annotated; all: every one, as published.
 HANDS: Final = ('flagged', 'all')
@@ -136,9 +138,9 @@ def open_clips(
     """Open a split of a data set in its published layout.
 
     Args:
-        kind: ``fpha`` or ``h2o``.
+        kind: one of ``KINDS``.
         root: its folder.
-        split: train, test, and val for H2O.
+        split: one of ``SPLITS``.
         windows: ``training`` starts, or ``evaluation``, which covers each frame once.
         window: tokens of a clip.
         pose_window: tokens of a pose window.
@@ -162,11 +164,13 @@ def open_split(kind: str, root: str | Path, split: str, *, hands: str = 'flagged
     """Read the tables of a split; arguments and errors are those of ``open_clips``."""
     if kind not in KINDS or hands not in HANDS:
         raise ConfigError(
-            f'kind must be {" or ".join(KINDS)} and hands {" or ".join(HANDS)}, got {kind!r} and '
-            f'{hands!r}'
+            f'kind must be {", ".join(KINDS)} and hands {" or ".join(HANDS)}, got '
+            f'{kind!r} and {hands!r}'
         )
     if kind == fpha.NAME:
         return fpha.open_split(root, split)
+    if kind == synthetic_files.NAME:
+        return synthetic_clips.open_split(root, split)
     return h2o.open_split(root, split, with_flags=hands == 'flagged')
 
 
@@ -176,6 +180,8 @@ def open_images(split: Split, images: str = 'auto') -> ImageSource:
         raise ConfigError(f'images must be one of {", ".join(IMAGES)}, got {images!r}')
     if images == 'lmdb':
         return LmdbImages(split)
+    if isinstance(split, synthetic_clips.SyntheticSplit):
+        return synthetic_clips.SyntheticImages(split)
     if images == 'auto':
         found = {
             is_original: split.image_path(split.segments[0], 0, is_original=is_original).parent

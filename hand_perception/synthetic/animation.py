@@ -1,5 +1,6 @@
 """How the two hands move: as scripted, swaying, repeating, so that a looped clip has no jump."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -84,6 +85,28 @@ def draw_motion(
         turns=np.array([0.30, 0.22, 0.14]) * rng.uniform(0.9, 1.1, 3),
         roll=float(rng.uniform(0.05, 0.2)),
         elbow=np.array([side * 0.27, 0.40, 0.30]) + rng.uniform(-0.02, 0.02, 3),
+    )
+
+
+def vary_motion(rng: np.random.Generator, motion: HandMotion, variety: float) -> HandMotion:
+    """Let a hand work elsewhere, turned otherwise, and begin anywhere on its way.
+
+    Args:
+        rng: where the randomness comes from.
+        motion: what :func:`draw_motion` drew.
+        variety: 0 leaves it, 1 strays up to 6 cm to the sides and 8 cm in depth, and 40 degrees.
+    """
+    side = 1.0 if motion.is_right else -1.0
+    shift = variety * rng.uniform(-1, 1, 3) * (0.06, 0.05, 0.08)
+    elbow = 0.5 * shift + variety * rng.uniform(-1, 1, 3) * (0.08, 0.05, 0.05)
+    bends = 1 + variety * rng.uniform(-0.3, 0.6, 3)
+    return dataclasses.replace(
+        motion,
+        centre=motion.centre + shift + (0.02 * side * variety, 0.0, 0.0),
+        phases=motion.phases + variety * rng.uniform(-np.pi, np.pi, 6),
+        turns=motion.turns * bends,
+        roll=motion.roll + variety * float(rng.uniform(-0.4, 0.7)),
+        elbow=motion.elbow + elbow,
     )
 
 

@@ -9,12 +9,19 @@ import torch
 from numpy.typing import NDArray
 
 from hand_perception.datatypes import DoubleArray, FloatArray
-from hand_perception.geometry import mirror_points, rotation_from_axis_angle, wrist_rotation
+from hand_perception.geometry import (
+    axis_angle_from_rotation,
+    mirror_axis_angle,
+    mirror_points,
+    rotation_from_axis_angle,
+    wrist_rotation,
+)
 from hand_perception.models.hand_model import HandModel
 from hand_perception.rendering.normals import vertex_normals
 from hand_perception.synthetic.animation import HandState
 from hand_perception.synthetic.arm import build_arm, pose_arm
 from hand_perception.synthetic.skin import cloth_look, finger_frames, skin_look
+from hand_perception.synthetic.truth import HandParameters
 
 #: Keypoint that a hand is placed by.
 _MIDDLE_KNUCKLE: Final = 9
@@ -56,11 +63,13 @@ class Body(Solid):
         is_right: side.
         keypoints: (21, 3) metres, camera axes.
         wrist_rotation: (3, 3) camera axes from the wrist frame (docs/frames.md).
+        parameters: of the hand model.
     """
 
     is_right: bool
     keypoints: DoubleArray
     wrist_rotation: DoubleArray
+    parameters: HandParameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +153,7 @@ class BodyBuilder:
             rest_normals=self._rest_normals,
             keypoints=keypoints @ rotation.T + shift,
             wrist_rotation=rotation @ wrist_rotation(np.zeros(3), is_right=state.is_right),
+            parameters=self._parameters(state, keypoints[0], rotation @ keypoints[0] + shift),
         )
 
     def look(
@@ -165,6 +175,21 @@ class BodyBuilder:
         )  # fmt: skip
         colour[is_cloth] = cloth_look(places[is_cloth], colour=self._sleeve)
         return colour, gloss
+
+    def _parameters(
+        self, state: HandState, flat_wrist: DoubleArray, wrist: DoubleArray
+    ) -> HandParameters:
+        """Say which parameters of the hand model give this hand, given its wrist before and after.
+
+        The model turns about its wrist joint, so that ``transl`` is what moves that.
+        """
+        pose = state.hand_pose if state.is_right else mirror_axis_angle(state.hand_pose)
+        return HandParameters(
+            global_orient=axis_angle_from_rotation(state.camera_from_hand),
+            hand_pose=pose.reshape(45),
+            betas=self._betas[0].double().numpy(),
+            transl=wrist - flat_wrist,
+        )
 
     def _bend(self, hand_pose: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Bend the right hand by (15, 3) axis-angle: vertices and keypoints, metres."""

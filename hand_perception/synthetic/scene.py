@@ -1,5 +1,6 @@
 """A person's two hands over a table: what it is made of, and how it is rendered."""
 
+import copy
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,13 @@ import numpy as np
 
 from hand_perception.datatypes import DoubleArray, FloatArray, ImageArray
 from hand_perception.models.hand_model import load_hand_model
-from hand_perception.synthetic.animation import HandMotion, HandState, draw_motion, hand_at
+from hand_perception.synthetic.animation import (
+    HandMotion,
+    HandState,
+    draw_motion,
+    hand_at,
+    vary_motion,
+)
 from hand_perception.synthetic.backgrounds import BACKGROUNDS
 from hand_perception.synthetic.bodies import Body, BodyBuilder, Solid
 from hand_perception.synthetic.camera_effects import Lens, distort, photograph
@@ -62,7 +69,7 @@ class Scene:
         rng = np.random.default_rng(spec.seed)
         self._period_s = spec.period_s
         self._story = storyline(spec.situations) if spec.situations else None
-        self._motions = [_draw_motion(rng, spec, self._story, side) for side in (True, False)]
+        self._motions = _draw_motions(rng, spec, self._story)
         light = _draw_light(rng)
         betas = np.clip(rng.normal(0, 0.5, 10), -1, 1)
         model = load_hand_model('default')
@@ -81,6 +88,25 @@ class Scene:
     def palm_width_m(self) -> float:
         """From the knuckle of the index finger to that of the little finger, flat hand."""
         return self._builder.palm_width_m
+
+    def moving_otherwise(
+        self, *, script: str, duration_s: float, motion_seed: int, variety: float
+    ) -> 'Scene':
+        """Let the same person at the same table do something else; costs next to nothing.
+
+        The arguments are those of ``SceneSpec``; a scene of that spec looks the same.
+        """
+        other = copy.copy(self)
+        other.spec = dataclasses.replace(
+            self.spec, script=script, duration_s=duration_s, motion_seed=motion_seed,
+            variety=variety, situations=(),
+        )  # fmt: skip
+        other._story = None
+        other._period_s = other.spec.period_s
+        other._motions = _draw_motions(np.random.default_rng(self.spec.seed), other.spec, None)
+        for cached in ('_is_eventful', '_occluders'):
+            other.__dict__.pop(cached, None)
+        return other
 
     def bodies(self, time_s: float) -> tuple[Body, ...]:
         """Place right and left hand with their arms."""
@@ -207,6 +233,7 @@ class Scene:
                     wrist_rotation=body.wrist_rotation,
                     in_image=bool(inside.any()),
                     visible_share=share,
+                    parameters=body.parameters,
                 )
             )
         return tuple(truths)
@@ -229,6 +256,18 @@ def _draw_motion(
         return motion
     route = story.right if is_right else story.left
     return dataclasses.replace(motion, steps=route.steps, route=route)
+
+
+def _draw_motions(
+    rng: np.random.Generator, spec: SceneSpec, story: Storyline | None
+) -> list[HandMotion]:
+    """Draw how both hands move; takes as much from ``rng`` whatever the seed of motion."""
+    motions = [_draw_motion(rng, spec, story, side) for side in (True, False)]
+    if spec.motion_seed is None:
+        return motions
+    own = np.random.default_rng(spec.motion_seed)
+    motions = [_draw_motion(own, spec, story, side) for side in (True, False)]
+    return [vary_motion(own, motion, spec.variety) for motion in motions]
 
 
 def render_scene(spec: SceneSpec, time_s: float, *, with_depth: bool = False) -> SceneImage:

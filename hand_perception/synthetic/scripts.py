@@ -157,8 +157,24 @@ _CLEAR_LEFT: Final = _clear(
     'relaxed', 'grasp', 'open', 'wave', 'pinch', 'relaxed', 'point', 'open', 'fist', 'relaxed',
     'pinch', 'open',
 )  # fmt: skip
+
+
+def _act(*steps: Step) -> Script:
+    """Repeat the same with both hands, the left one half a round later. The unit is a second."""
+    half = len(steps) // 2
+    return Script(
+        right=steps, left=(*steps[half:], *steps[:half]), duration_s=_length(steps)
+    )  # fmt: skip
+
+
+def _show(pose: str) -> Script:
+    """Go from rest to a pose, hold it, and rest again."""
+    shown, rest = Step(pose=pose, move=0.35, hold=1.1), Step(pose='relaxed', move=0.5, hold=0.15)
+    return _act(shown, rest)
+
+
 #: ``desk`` is the clip that ships with the package; ``primitives`` shows every primitive with
-#: both hands, clearly and long enough to be told.
+#: both hands, clearly and long enough to be told; ``act_fist`` and its like repeat one.
 SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType(
     {
         'desk': Script(
@@ -168,6 +184,14 @@ SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType(
         ),
         'primitives': Script(
             right=_CLEAR_RIGHT, left=_CLEAR_LEFT, duration_s=_length(_CLEAR_RIGHT)
+        ),
+        **{f'act_{name}': _show(name) for name in ('open', 'fist', 'point', 'pinch', 'grasp')},
+        'act_release': _act(
+            Step(pose='grasp', move=0.3, hold=0.2), Step(pose='open', move=0.4, hold=0.3)
+        ),
+        'act_wave': _act(
+            Step(pose='open', move=0.2, hold=1.5, waves=3),
+            Step(pose='relaxed', move=0.35, hold=0.05),
         ),
     }
 )

@@ -38,6 +38,10 @@ class SceneSpec:
         occluders: things that pass in front of the hands, beside those of the situations.
         effects: of a real camera; None for a perfect one.
         depth_sensor: makes the depth image; None for true distances only.
+        motion_seed: of the motion alone, so that one person moves in many ways; None takes
+            ``seed``.
+        variety: how far the places, turns and times of a motion with a seed of its own stray
+            from those of the clip; 1 is about as far as both hands stay in the image.
     """
 
     seed: int = 0
@@ -55,6 +59,8 @@ class SceneSpec:
     occluders: tuple[Occluder, ...] = ()
     effects: CameraEffects | None = None
     depth_sensor: DepthSensor | None = None
+    motion_seed: int | None = None
+    variety: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse looks that are not there."""
@@ -66,6 +72,11 @@ class SceneSpec:
                 raise ConfigError(
                     f'{name} must be one of {", ".join(known)}, got {getattr(self, name)!r}'
                 )
+        if not 0 <= self.variety <= 1 or (self.variety and self.motion_seed is None):
+            raise ConfigError(
+                'variety must lie between 0 and 1 and needs a motion_seed, got '
+                f'{self.variety} and motion_seed {self.motion_seed}'
+            )
         if self.duration_s <= 0 or self.supersampling < 1 or self.noise_sigma < 0:
             raise ConfigError(
                 'a scene needs duration_s above 0, supersampling from 1 and noise_sigma from 0, '

@@ -23,6 +23,26 @@ _SHARE_DECIMALS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandParameters:
+    """Parameters with which the default hand model gives a hand, a left one by its own mirror.
+
+    To use the right hand model for a left hand, mirror them (``geometry.mirror_axis_angle``,
+    ``mirror_points`` for ``transl``) and mirror its points back.
+
+    Attributes:
+        global_orient: (3,) axis-angle, radians, camera optical frame.
+        hand_pose: (45,) axis-angle, radians, relative to the flat hand, MANO's order.
+        betas: (10,) shape.
+        transl: (3,) metres, added after posing, camera optical frame.
+    """
+
+    global_orient: DoubleArray
+    hand_pose: DoubleArray
+    betas: DoubleArray
+    transl: DoubleArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandTruth:
     """Where one hand really is.
 
@@ -38,6 +58,7 @@ class HandTruth:
         in_image: at least one keypoint lies inside the image, hidden or not.
         visible_share: 0-1, how much of the hand's surface that faces the camera is in the image
             and not hidden by anything else (arms do not count); None when nobody counted.
+        parameters: of the hand model; None when read from the file of a clip, which keeps none.
     """
 
     is_right: bool
@@ -47,6 +68,7 @@ class HandTruth:
     wrist_rotation: DoubleArray | None = None
     in_image: bool = True
     visible_share: float | None = None
+    parameters: HandParameters | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

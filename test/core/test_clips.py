@@ -292,7 +292,7 @@ def test_a_missing_lmdb_folder_is_named(trees, with_lmdb):
 
 
 def test_choices_that_do_not_exist_are_refused(trees):
-    with pytest.raises(ConfigError, match="kind must be fpha or h2o .* got 'ho3d'"):
+    with pytest.raises(ConfigError, match="kind must be fpha, h2o, synthetic .* got 'ho3d'"):
         open_split('ho3d', trees, 'train')
     with pytest.raises(ConfigError, match="hands flagged or all, got .* 'official'"):
         open_split('h2o', trees / 'h2o', 'train', hands='official')

@@ -1,0 +1,128 @@
+"""WebDataset shards: tar files whose members of one sample share their name up to the first dot.
+
+Read at random: the headers of a tar are walked through once, after which a member is one read of
+the file.
+"""
+
+import io
+import os
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from hand_perception.errors import DatasetError
+
+
+class Member(NamedTuple):
+    """Where a member of a tar lies.
+
+    Attributes:
+        offset: of its first byte in the file.
+        size: bytes.
+    """
+
+    offset: int
+    size: int
+
+
+class Shard:
+    """A tar file that is read at random; may be sent to other processes.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: Path, members: Mapping[str, Member] | None = None) -> None:
+        """Remember the file; its headers are read when they are first needed."""
+        self.path = path
+        self._members = members
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """Where each member lies, by name, in the order of the file.
+
+        Raises:
+            DatasetError: the file is missing, damaged, or cut off.
+        """
+        if self._members is None:
+            self._members = read_members(self.path)
+        return self._members
+
+    def read(self, name: str) -> bytes:
+        """Read a member; see ``read_all``."""
+        return self.read_all([name])[0]
+
+    def read_all(self, names: Iterable[str]) -> list[bytes]:
+        """Read members by name, with the file opened once.
+
+        Raises:
+            DatasetError: one is not there, or the file is missing, damaged, or cut off.
+        """
+        members, contents = self.members, []
+        try:
+            with self.path.open('rb') as file:
+                for name in names:
+                    if name not in members:
+                        raise DatasetError(
+                            f'{self.path} has no {name}; it is not whole, make or copy it again'
+                        )
+                    offset, size = members[name]
+                    file.seek(offset)
+                    content = file.read(size)
+                    if len(content) != size:
+                        raise DatasetError(f'{self.path} ends in {name}; copy it again')
+                    contents.append(content)
+        except OSError as error:
+            raise DatasetError(f'the shard {self.path} cannot be read: {error}') from error
+        return contents
+
+
+def read_members(path: Path) -> dict[str, Member]:
+    """Walk through the headers of a tar.
+
+    Raises:
+        DatasetError: it is missing, damaged, or cut off.
+    """
+    try:
+        with tarfile.open(path, 'r:') as tar:
+            members = {
+                entry.name.removeprefix('./'): Member(entry.offset_data, entry.size)
+                for entry in tar
+                if entry.isreg()
+            }
+            # A tar ends with two blocks of zeros; without them the last members may be missing.
+            end = tar.offset
+        is_whole = path.stat().st_size >= end
+    except FileNotFoundError as error:
+        raise DatasetError(f'the shard {path} is missing; make or copy it again') from error
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise DatasetError(f'{path} is not a whole tar file ({error}); copy it again') from error
+    if not is_whole:
+        raise DatasetError(f'{path} is cut off; copy it again')
+    return members
+
+
+def write_shard(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
+    """Write a tar whose bytes follow from its members alone; it is either whole or not there.
+
+    Args:
+        path: the file; its folder is made.
+        members: names and contents, in order.
+
+    Raises:
+        DatasetError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        with tarfile.open(part, 'w', format=tarfile.USTAR_FORMAT) as tar:
+            for name, content in members:
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+        os.replace(part, path)
+    except OSError as error:
+        raise DatasetError(f'{path} cannot be written: {error}') from error
+    finally:
+        part.unlink(missing_ok=True)
