@@ -32,11 +32,11 @@ def add_options(parser: argparse.ArgumentParser, kinds: Sequence[str]) -> None:
     )
 
 
-def parse_data(text: str, kinds: Sequence[str]) -> tuple[str, Path]:
-    """Take ``KIND:DIR`` apart.
+def parse_data(text: str, kinds: Sequence[str], *, files: Sequence[str] = ()) -> tuple[str, Path]:
+    """Take ``KIND:DIR`` apart; kinds in ``files`` are told by a file, not by a folder.
 
     Raises:
-        ConfigError: the kind is not known, or the folder is not there.
+        ConfigError: the kind is not known, or the folder or file is not there.
     """
     kind, colon, folder = text.partition(':')
     if not colon or not folder or kind not in kinds:
@@ -45,8 +45,8 @@ def parse_data(text: str, kinds: Sequence[str]) -> tuple[str, Path]:
             f'got {text!r}'
         )
     path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise ConfigError(f'--data {text}: {path} is no folder')
+    if not (path.is_file() if kind in files else path.is_dir()):
+        raise ConfigError(f'--data {text}: {path} is no {"file" if kind in files else "folder"}')
     return kind, path
 
 
@@ -77,9 +77,15 @@ def check_out(options: argparse.Namespace) -> None:
         raise ConfigError('--resume goes on with what is in --out: give both')
 
 
-def tell(report: Report, options: argparse.Namespace) -> None:
-    """Print a report and, with ``--out``, write it; errors are those of ``write_report``."""
+def tell(report: Report, options: argparse.Namespace, written: Sequence[Path] = ()) -> None:
+    """Print a report and, with ``--out``, write it; errors are those of ``write_report``.
+
+    Args:
+        report: of the evaluation.
+        options: of the command.
+        written: other files that are there already, for the last line.
+    """
     print(report_text(report))
     if options.out is not None:
-        written = ', '.join(path.name for path in write_report(report, options.out))
-        print(f'\nwrote {written} to {options.out}')
+        names = ', '.join(path.name for path in (*write_report(report, options.out), *written))
+        print(f'\nwrote {names} to {options.out}')

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hand_perception.datatypes import NUM_JOINTS
 from hand_perception.errors import DatasetError
@@ -122,6 +122,24 @@ class PoseEvaluator:
         for side in self.benchmark.sides:
             self._camera[side].merge(other._camera[side])
             self._relative[side].merge(other._relative[side])
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Give all distances, metres, so that they can be kept in a file; NaN without truth."""
+        return {
+            f'{side}_{space}_m': errors[side].distances_m
+            for space, errors in (('camera', self._camera), ('relative', self._relative))
+            for side in self.benchmark.sides
+        }
+
+    def add_arrays(self, arrays: Mapping[str, ArrayLike]) -> None:
+        """Take over what ``arrays`` of another one for this benchmark gave.
+
+        Raises:
+            DatasetError: they are of another number of joints.
+        """
+        for side in self.benchmark.sides:
+            self._camera[side].add_distances(arrays[f'{side}_camera_m'])
+            self._relative[side].add_distances(arrays[f'{side}_relative_m'])
 
     def finish(self) -> Mapping[str, HandPoseScores]:
         """Sum up, hand by hand."""
