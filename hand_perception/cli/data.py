@@ -4,27 +4,33 @@ import argparse
 from typing import Any
 
 from hand_perception.cli import data_make
-from hand_perception.cli.data_check import check
+from hand_perception.cli.data_check import KINDS, SPLITS, check
 from hand_perception.cli.doctor import FAIL
-from hand_perception.datasets.clips import KINDS, SPLITS
 from hand_perception.errors import ConfigError
 
 
 def add_parser(commands: Any) -> None:
     """Add the subcommand with its action."""
-    parser = commands.add_parser('data', help='check your folders of FPHA and H2O')
+    parser = commands.add_parser('data', help='check or make folders of data sets')
     actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
     action = actions.add_parser(
         'check', help='read all tables and annotations, look for every image; say what to do'
     )
-    action.add_argument('kind', choices=KINDS, metavar='KIND', help=f'{" or ".join(KINDS)}')
-    action.add_argument('folder', metavar='DIR', help='its folder')
+    action.add_argument('kind', choices=KINDS, metavar='KIND', help=', '.join(KINDS))
     action.add_argument(
-        '--split', default='', metavar='NAME', help='only this one: train, test, and val for H2O'
+        'folder', metavar='DIR', help='its folder; the npz file for hamer_eval'
+    )  # fmt: skip
+    action.add_argument('--split', default='', metavar='NAME', help='only this one, such as train')
+    action.add_argument(
+        '--images', default='', metavar='DIR', help='hamer_eval: folder of the images'
     )
     action.add_argument(
+        '--mano-dir', default='', metavar='DIR',
+        help='freihand: folder of MANO_RIGHT.pkl, without which poses are not known',
+    )  # fmt: skip
+    action.add_argument(
         '--all-images', action='store_true',
-        help='read every image (long), not only the first and last of each segment',
+        help='read every image (long), not only the first and last of each segment or some',
     )  # fmt: skip
     action.set_defaults(run=run)
     data_make.add_actions(actions)
@@ -40,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     failed = False
     for finding in check(
         options.kind, options.folder, splits=(options.split,) if options.split else splits,
-        all_images=options.all_images,
+        all_images=options.all_images, images=options.images, mano_dir=options.mano_dir,
     ):  # fmt: skip
         print(f'{finding.level:<5} {finding.topic:<13} {finding.text}', flush=True)
         if finding.advice:

@@ -14,6 +14,8 @@ SPLITS: Final = {
     freihand.NAME: freihand.SPLITS, ho3d.NAME: ho3d.SPLITS, hint.NAME: hint.SPLITS,
     hamer_eval.NAME: hamer_eval.SPLITS,
 }  # fmt: skip
+#: Kinds whose root is a file.
+FILE_KINDS: Final = (hamer_eval.NAME,)
 _OPEN: Final[dict[str, Any]] = {
     freihand.NAME: freihand.open_split, ho3d.NAME: ho3d.open_split, hint.NAME: hint.open_split,
     hamer_eval.NAME: hamer_eval.open_split,

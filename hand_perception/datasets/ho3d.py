@@ -183,7 +183,7 @@ def read_list(root: Path, split: str) -> tuple[str, ...]:
         DatasetError: it is missing or empty, names an image twice, or has something else in it.
     """
     path = list_path(root, split)
-    lines = read_lines(path, what=f'the list of {split} images of HO-3D, which is {SOURCE}')
+    lines = read_lines(path, what=f'the list of {split} images; HO-3D comes from {SOURCE}')
     rows = tuple(line.strip() for line in lines if line.strip())
     for line, row in enumerate(rows, 1):
         sequence, _, number = row.partition('/')

@@ -1,4 +1,4 @@
-"""Read large JSON files of nested lists of numbers, tens of times faster than as Python lists."""
+"""Read large JSON files of nested lists of numbers without making a Python list of each."""
 
 import re
 import warnings

@@ -199,5 +199,5 @@ def test_an_unknown_split_or_kind_is_refused_with_those_there_are(trees, capsys)
     assert main(['data', 'check', 'fpha', str(trees / 'fpha'), '--split', 'val']) == 2
     assert 'fpha has the splits train, test, got --split val' in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        main(['data', 'check', 'ho3d', str(trees)])
-    assert "invalid choice: 'ho3d'" in capsys.readouterr().err
+        main(['data', 'check', 'coco', str(trees)])
+    assert "invalid choice: 'coco'" in capsys.readouterr().err
