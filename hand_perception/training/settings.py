@@ -20,7 +20,7 @@ class RunSettings(Settings):
     )
     steps: int = make_setting(0, 'Steps of the optimizer; 0 means as epochs says.', minimum=0)
     batch_size: int = make_setting(
-        2, 'Samples at once on each device: clips of HTT, hands of HaMeR.', minimum=1
+        2, 'Samples at once in each process: clips of HTT, hands of HaMeR.', minimum=1
     )
     accumulate: int = make_setting(
         1, 'Batches whose gradients are added up before the optimizer steps.', minimum=1
@@ -31,13 +31,9 @@ class RunSettings(Settings):
         choices=('32-true', 'bf16-mixed', '16-mixed'),
     )
     device: str = make_setting(
-        'auto', 'Where the networks are trained.', choices=('auto', 'cpu', 'cuda')
-    )
-    devices: int = make_setting(
-        1,
-        'Devices of this machine; on a CPU processes. torchrun, which starts them itself, tells '
-        'better.',
-        minimum=1,
+        'auto',
+        'Where it is trained; torchrun gives each process a GPU of its own.',
+        choices=('auto', 'cpu', 'cuda'),
     )
     workers: int = make_setting(
         2, 'Processes that read and augment samples; 0 does it in the training process.', minimum=0
