@@ -1,0 +1,79 @@
+"""The data sets of a training of HTT: clips to learn from, and held-out ones."""
+
+import numpy as np
+
+from hand_perception.datasets.clips import ClipDataset, open_clips
+from hand_perception.datasets.sample import Sample
+from hand_perception.datatypes import DoubleArray
+from hand_perception.errors import ConfigError, DatasetError
+from hand_perception.training.htt_settings import HttDataSettings
+
+
+class SomeClips:
+    """Clips of a data set, evenly spread over it."""
+
+    def __init__(self, clips: ClipDataset, count: int) -> None:
+        """Choose ``count`` clips; 0 or more than there are: all."""
+        self.clips = clips
+        total = len(clips)
+        count = min(count or total, total)
+        self._numbers = np.linspace(0, total - 1, count).round().astype(np.int64)
+
+    def __len__(self) -> int:
+        """How many clips were chosen."""
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read a clip."""
+        return self.clips[int(self._numbers[index])]
+
+
+def open_training(settings: HttDataSettings) -> ClipDataset:
+    """Open what is learned from.
+
+    Raises:
+        ConfigError: no folder is named, or there is no such split.
+        DatasetError: the folder is not the data set, or the split holds no clips.
+    """
+    clips = _open(settings, settings.train_split, windows='training')
+    if not len(clips):
+        raise DatasetError(
+            f'{settings.kind} in {settings.root} has no clips in its split {settings.train_split}'
+        )
+    return clips
+
+
+def open_validation(settings: HttDataSettings) -> SomeClips | None:
+    """Open what is looked at from time to time; None when the settings name nothing."""
+    if not settings.validation_split:
+        return None
+    clips = _open(settings, settings.validation_split, windows='evaluation')
+    return SomeClips(clips, settings.validation_clips)
+
+
+def mean_pose(clips: ClipDataset) -> DoubleArray:
+    """Average the hands of a split in space: what can be said without looking.
+
+    Returns:
+        (21 S, 3) metres, camera optical frame; zeros of a hand that is never annotated.
+    """
+    sums, counts = 0.0, 0.0
+    for number in range(len(clips.split.segments)):
+        truth = clips.truth(number)
+        is_valid = truth.hand_valid[..., None, None]  # (T, S, 1, 1)
+        sums = sums + np.where(is_valid, truth.joints_3d, 0).sum(0, dtype=np.float64)
+        counts = counts + is_valid.sum(0)
+    mean: DoubleArray = (sums / np.maximum(counts, 1)).reshape(-1, 3)
+    return mean
+
+
+def _open(settings: HttDataSettings, split: str, *, windows: str) -> ClipDataset:
+    if not settings.root:
+        raise ConfigError(
+            f'data.root is empty: give the folder of {settings.kind} with data.root=FOLDER'
+        )
+    return open_clips(
+        settings.kind, settings.root, split, windows=windows, window=settings.window,
+        pose_window=settings.pose_window, spacing=settings.spacing, images=settings.images,
+        hands=settings.hands,
+    )  # fmt: skip

@@ -1,0 +1,115 @@
+"""Write HTT's weights as the official program writes and reads them (github.com/fylwen/HTT)."""
+
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from hand_perception.errors import WeightsError
+from hand_perception.models.htt.constants import NUM_HEADS, SCALE_FACTOR, TRANS_FACTOR
+from hand_perception.models.htt.files import OPTIONS
+from hand_perception.models.htt.module import HttModule
+from hand_perception.models.htt.options_file import DATASETS
+from hand_perception.models.htt.weight_files import dataset_of
+from hand_perception.training.htt_settings import HttSections
+
+CHECKPOINT: Final = 'checkpoint.pth'
+_OFFICIAL_NAMES: Final = {ours: theirs for theirs, ours in DATASETS.items()}
+
+
+def write_official(
+    folder: Path, module: HttModule, optimizer: torch.optim.Optimizer, *, sections: HttSections,
+    epoch: int,
+) -> list[Path]:  # fmt: skip
+    """Write checkpoint.pth and opt.pkl; each is complete or as it was before.
+
+    The checkpoint holds epoch, network, state_dict, the state of Adam and the scheduler, which the
+    official program pickles whole, with the optimizer in it; ``weights convert`` leaves it out.
+
+    Args:
+        folder: made if it is not there.
+        module: on any device; it is left as it is.
+        optimizer: of its parameters, in their order.
+        sections: of the run.
+        epoch: that was finished last.
+
+    Raises:
+        WeightsError: the official program has no such network, or a file cannot be written.
+    """
+    _refuse_variants(module)
+    content = official_content(module, optimizer, sections=sections, epoch=epoch)
+    paths = [folder / CHECKPOINT, folder / OPTIONS]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(paths[0], lambda path: torch.save(content, path))
+        arguments = pickle.dumps(official_arguments(module, sections), protocol=4)
+        _write(paths[1], lambda path: path.write_bytes(arguments))
+    except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
+        raise WeightsError(f'{folder} cannot be written to: {error}') from error
+    return paths
+
+
+def official_content(
+    module: HttModule, optimizer: torch.optim.Optimizer, *, sections: HttSections, epoch: int
+) -> dict[str, Any]:
+    """Gather what the official checkpoint holds, on the CPU."""
+    settings = sections.optimizer
+    state = OrderedDict(
+        (name, tensor.detach().cpu().clone()) for name, tensor in module.state_dict().items()
+    )
+    # A copy, which the scheduler may change and take along; of what is trained only the names of
+    # its parameters' places matter.
+    parameters = [nn.Parameter(p.detach().cpu().clone()) for p in module.parameters()]
+    adam = torch.optim.Adam(parameters, lr=settings.learning_rate)
+    if isinstance(optimizer, torch.optim.Adam):
+        adam.load_state_dict(optimizer.state_dict())
+    for group in adam.param_groups:
+        group['initial_lr'] = settings.learning_rate
+    is_stepped = settings.schedule == 'step'
+    scheduler = torch.optim.lr_scheduler.StepLR(
+        adam, max(round(settings.decay_epochs), 1),
+        gamma=settings.decay_factor if is_stepped else 1.0, last_epoch=epoch,
+    )  # fmt: skip
+    return {
+        'epoch': epoch, 'network': 'HTT', 'state_dict': state, 'optimizer': adam.state_dict(),
+        'scheduler': scheduler,
+    }  # fmt: skip
+
+
+def official_arguments(module: HttModule, sections: HttSections) -> dict[str, Any]:
+    """Tell the official command line of a run, as far as there is one."""
+    data, run, losses, sizes = sections.data, sections.run, sections.losses, module.sizes
+    return {
+        'experiment_tag': 'hand_perception', 'train_dataset': _OFFICIAL_NAMES[dataset_of(sizes)],
+        'train_split': data.train_split, 'dataset_folder': data.root,
+        'ntokens_pose': data.pose_window, 'ntokens_action': data.window, 'spacing': data.spacing,
+        'nheads': NUM_HEADS, 'hidden_dim': sizes.width, 'dim_feedforward': sizes.hidden,
+        'enc_pose_layers': sizes.pose_layers, 'enc_action_layers': sizes.action_layers,
+        'trans_factor': TRANS_FACTOR, 'scale_factor': SCALE_FACTOR, 'pose_loss': losses.norm,
+        'lambda_hand_2d': losses.joints_2d, 'lambda_hand_z': losses.depth,
+        'lambda_action_loss': losses.labels, 'manual_seed': run.seed, 'epochs': run.epochs,
+        'batch_size': run.batch_size, 'lr': sections.optimizer.learning_rate,
+        'lr_decay_step': sections.optimizer.decay_epochs,
+        'lr_decay_gamma': sections.optimizer.decay_factor, 'resume_path': None,
+    }  # fmt: skip
+
+
+def _refuse_variants(module: HttModule) -> None:
+    sizes = module.sizes
+    if sizes.reach or sizes.smoothing:
+        raise WeightsError(
+            'the official program has no relative positions and no smoothing, so weights with '
+            'them have no official layout; leave out --export'
+        )
+
+
+def _write(path: Path, write: Any) -> None:
+    unfinished = path.with_name(f'.{path.name}.unfinished')
+    try:
+        write(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,138 @@
+"""HTT with its losses, data and files, as the training loop takes it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hand_perception.datatypes import ImageArray
+from hand_perception.models.htt.export import write_module
+from hand_perception.models.htt.options_file import HttOptions
+from hand_perception.training.htt_batches import HttBatch, HttClips, collate_clips
+from hand_perception.training.htt_data import mean_pose, open_training, open_validation
+from hand_perception.training.htt_losses import HttLossWeights, htt_losses, lift_joints
+from hand_perception.training.htt_network import TrainableHtt, as_output, start_module
+from hand_perception.training.htt_official import write_official
+from hand_perception.training.htt_picture import draw_joints
+from hand_perception.training.htt_settings import HttSections
+from hand_perception.training.htt_validation import PoseFigures, mean_pose_figures, validate_htt
+from hand_perception.training.learning_rate import make_optimizer
+from hand_perception.training.networks import Network
+from hand_perception.training.task import Validation
+
+#: The only module that is trained.
+MODULE: Final = 'network'
+_NUM_DRAWN: Final = 4
+
+
+class HttTask:
+    """A ``TrainingTask``."""
+
+    network_name = 'htt'
+
+    def __init__(self, sections: HttSections) -> None:
+        """Open the data and make the network.
+
+        Raises:
+            ConfigError: settings contradict each other or name what is not there.
+            DatasetError: a data set is missing or damaged.
+            WeightsError: weights to start from are missing, damaged, or of something else.
+        """
+        data, model, losses = sections.data, sections.model, sections.losses
+        clips = open_training(data)
+        self.sections = sections
+        self.labels = clips.split.labels
+        self.data = HttClips(clips, augmentation=sections.augmentation, seed=sections.run.seed)
+        self.collate = collate_clips
+        is_sliding = model.pose_windows == 'sliding'
+        self._module = start_module(
+            model, num_joints=21 * len(clips.split.is_right), window=data.window,
+            num_objects=len(self.labels.objects), num_actions=len(self.labels.actions),
+            pose_window=data.pose_window,
+        )  # fmt: skip
+        self._network = TrainableHtt(
+            self._module, window=data.window, pose_window=data.pose_window,
+            lookahead=model.lookahead if is_sliding else None,
+            images_at_once=model.images_at_once,
+        )  # fmt: skip
+        self.modules: Mapping[str, nn.Module] = {MODULE: self._network}
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = {
+            MODULE: make_optimizer(sections.optimizer, self._network.parameters())
+        }
+        self._options = HttOptions(
+            window=data.window, pose_window=data.pose_window, spacing=data.spacing,
+            engine='sliding' if is_sliding else '', lookahead=model.lookahead,
+        )  # fmt: skip
+        self._weights = HttLossWeights(
+            joints_2d=losses.joints_2d, depth=losses.depth, joints_3d=losses.joints_3d,
+            labels=losses.labels,
+        )  # fmt: skip
+        self._clips, self._held_out = clips, open_validation(data)
+        self._mean_figures: PoseFigures | None = None
+
+    def backward(
+        self, fabric: Any, modules: Mapping[str, Any], batch: HttBatch, *, share: float
+    ) -> dict[str, Tensor]:
+        """Run a batch forward and backward; see TrainingTask."""
+        output = as_output(modules[MODULE](batch.images, batch.not_padding))
+        losses = htt_losses(
+            output, batch.targets, weights=self._weights, norm=self.sections.losses.norm
+        )
+        fabric.backward(losses.total * share)
+        return {
+            'total': losses.total.detach(), 'joints_2d': losses.joints_2d.detach(),
+            'depth': losses.depth.detach(), 'joints_3d': losses.joints_3d.detach(),
+            'objects': losses.objects.detach(), 'actions': losses.actions.detach(),
+        }  # fmt: skip
+
+    def validate(self, modules: Mapping[str, Any], device: torch.device) -> Validation | None:
+        """Measure held-out clips, in full precision, beside what the mean pose would score."""
+        if self._held_out is None:
+            return None
+        found = validate_htt(self._network, self._held_out, self.labels, device)
+        if self._mean_figures is None:
+            self._mean_figures = mean_pose_figures(mean_pose(self._clips), self._held_out)
+        baseline = {
+            'mean_pose_mepe_mm': self._mean_figures.camera_mm,
+            'mean_pose_mepe_ra_mm': self._mean_figures.relative_mm,
+        }
+        return Validation(figures={**found.figures, **baseline}, watched=found.watched)
+
+    def picture(self, modules: Mapping[str, Any], batch: HttBatch) -> ImageArray | None:
+        """Draw images of the first clip, evenly spread over what counts of it."""
+        clip = slice(0, batch.window)
+        images, not_padding = batch.images[clip], batch.not_padding[clip]
+        with torch.inference_mode():
+            raw, _, _ = self._network(images, not_padding)
+            found, _, _ = lift_joints(raw, batch.targets.K[clip])
+        count = int(not_padding.sum())
+        drawn = np.unique(np.linspace(0, count - 1, _NUM_DRAWN).round().astype(np.int64))
+        targets = batch.targets
+        known = targets.is_hand_valid
+        if known is None:
+            known = torch.ones(len(batch.images), self._module.sizes.num_hands, dtype=torch.bool)
+        return draw_joints(
+            images.cpu().numpy()[drawn], targets.joints_2d[clip].cpu().numpy()[drawn],
+            found.cpu().numpy()[drawn], known[clip].cpu().numpy()[drawn],
+        )  # fmt: skip
+
+    def save(self, path: Path, *, step: int) -> None:
+        """Write the weights as ``predict --backend htt`` and the node load them."""
+        model = self.sections.model
+        notes = {
+            'network': 'HTT', 'step': str(step), 'trained_on': self.sections.data.kind,
+            'positions': model.positions,
+        }  # fmt: skip
+        write_module(path, self._module, options=self._options, labels=self.labels, notes=notes)
+
+    def export_official(self, folder: Path, *, step: int, epoch: int) -> list[Path]:
+        """Write a checkpoint and its arguments as the official program does."""
+        return write_official(
+            folder, self._module, self.optimizers[MODULE], sections=self.sections, epoch=epoch
+        )
+
+
+NETWORK: Final = Network(sections=HttSections, make_task=HttTask)
