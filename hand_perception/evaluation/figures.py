@@ -30,11 +30,8 @@ class FigureKind:
 
 
 def _of_sides(key: str, name: str, unit: str, digits: int) -> dict[str, FigureKind]:
-    sides = {'left': 'left', 'right': 'right', 'mean': 'mean of both'}
-    return {
-        f'{key}_{side}': FigureKind(f'{name} {words}', unit, digits)
-        for side, words in sides.items()
-    }
+    sides = ('left', 'right', 'mean')
+    return {f'{key}_{side}': FigureKind(f'{name} {side}', unit, digits) for side in sides}
 
 
 #: By the key under which files of results have them. Values are in the unit told here.

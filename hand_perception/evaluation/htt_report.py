@@ -269,17 +269,18 @@ def _curves(benchmark: str, windows: HttWindows, scores: HttScores) -> list[Curv
     by_tokens = scores.accuracy_by_tokens()
     if by_tokens is not None:
         tokens, shares = by_tokens
+        phases = 'both' if windows.spacing == 2 else f'all {windows.spacing}'
         names = {
-            'all': f'all {windows.spacing} phases together (published vote)',
-            'one': 'one phase alone',
-            'going_on': 'videos that are longer than this',
+            'all': f'named right by {phases} phases (published vote)',
+            'one': 'named right by one phase alone',
+            'going_on': 'not over yet',
         }
         curves.append(
             Curve(
                 name='action_tokens', title=f'HTT on {benchmark}: actions known early',
-                x_label='tokens seen of each phase', y_label='share of videos named right, %',
+                x_label='tokens seen of each phase', y_label='share of the videos, %',
                 lines={names[key]: (tokens, _PERCENT * share) for key, share in shares.items()},
-                y_range=(0, _PERCENT),
+                y_range=(0, _PERCENT), faint=(names['going_on'],),
             )
         )  # fmt: skip
     return curves

@@ -29,6 +29,7 @@ class Curve:
         y_label: with unit.
         lines: by name, x and y of each.
         y_range: of the axis; None: as the lines need it.
+        faint: names of lines that only help to read the others.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Curve:
     y_label: str
     lines: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
     y_range: tuple[float, float] | None = None
+    faint: tuple[str, ...] = ()
 
 
 def check_plots() -> None:
@@ -63,7 +65,12 @@ def write_plot(curve: Curve, path: Path) -> Path:
     # Without pyplot nothing is remembered between pictures, and no screen is looked for.
     figure = _figures().Figure(figsize=_SIZE_IN, dpi=_DPI, layout='constrained')
     axes = figure.subplots()
-    for number, (name, (x, y)) in enumerate(curve.lines.items()):
+    bold = [name for name in curve.lines if name not in curve.faint]
+    for name, (x, y) in curve.lines.items():
+        if name in curve.faint:
+            axes.plot(x, y, label=name, color='0.6', linestyle=':', linewidth=1.4)
+            continue
+        number = bold.index(name)
         axes.plot(
             x, y, label=name, color=_COLOURS[number % len(_COLOURS)],
             linestyle=_STYLES[number // len(_COLOURS) % len(_STYLES)], linewidth=1.8,

@@ -69,10 +69,15 @@ def report_text(report: Report) -> str:
     published = published_for(report.benchmark)
     if published:
         columns, rows_beside = beside_published(report.figures, published)
-        heading = ('method', *(KINDS[key].heading for key in columns))
-        parts += ['', 'Beside published numbers:', *aligned([heading, *rows_beside])]
+        headings = [
+            ('method', *(KINDS[key].name for key in columns)),
+            ('', *(KINDS[key].unit for key in columns)),
+        ]
+        parts += ['', 'Beside published numbers:', *aligned([*headings, *rows_beside])]
         if any(entry.certainty == 'unchecked' for entry in published):
-            parts.append('(?: nobody looked it up again)')
+            parts.append('(?: from memory, not checked; sources: docs/results.md)')
+        else:
+            parts.append('(sources: docs/results.md)')
     for table in report.tables:
         cells = [[_cell(value, table.digits) for value in row] for row in table.rows]
         parts += ['', f'{table.title}:', *aligned([table.columns, *cells])]
