@@ -1,7 +1,11 @@
 """Write a HaMeR checkpoint as safetensors: no pickle, only what inference needs."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from hand_perception.models.hamer.checkpoint import HAND_MODEL_KEY, MODEL, Checkpoint
 from hand_perception.models.hamer.weight_files import (
@@ -43,3 +47,25 @@ def write_export(
         HAND_MODEL_KEY: checkpoint.hand_model,
     }
     write_export_file(path, tensors, model=MODEL, metadata=metadata)
+
+
+def write_trained(
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    *,
+    config: Mapping[str, Any],
+    notes: Mapping[str, str],
+) -> None:
+    """Write weights that were trained here.
+
+    Args:
+        tensors: backbone and head with the means, under their published names.
+        path: the file to write; it is complete, or as it was before.
+        config: in the layout of model_config.yaml.
+        notes: metadata, the hand model among them.
+
+    Raises:
+        WeightsError: the file cannot be written.
+        MissingPackageError: safetensors is not installed.
+    """
+    write_export_file(path, tensors, model=MODEL, metadata={'config': json.dumps(config), **notes})

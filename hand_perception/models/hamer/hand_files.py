@@ -104,6 +104,15 @@ def hand_from_file(mano: str | Path, checkpoint: Path) -> HandArrays:
             'or keep the one that hamer.ckpt may carry: `hand_perception weights convert '
             '--with-mano`, for your own use'
         )
+    return read_right_hand(mano)
+
+
+def read_right_hand(mano: str | Path) -> HandArrays:
+    """Read MANO_RIGHT.pkl, given the file or its folder.
+
+    Raises:
+        WeightsError: it is missing, damaged or of another hand.
+    """
     arrays = read_mano_file(mano)
     return _right_hand(
         HandArrays(
