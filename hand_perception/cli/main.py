@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hand_perception.cli import data, demo, doctor, evaluate, predict, weights
+from hand_perception.cli import data, demo, doctor, evaluate, predict, train, weights
 from hand_perception.errors import HandPerceptionError
 
 
@@ -17,7 +17,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('-v', '--verbose', action='store_true', help='tell details on stderr')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for module in (predict, doctor, weights, data, evaluate, demo):
+    for module in (predict, doctor, weights, data, train, evaluate, demo):
         module.add_parser(commands)
     return parser
 

@@ -5,6 +5,7 @@ programs this one is. A run that goes on at any batch, with any number of loadin
 what it would have got; two programs with B samples each see what one with 2 B does.
 """
 
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -158,6 +159,7 @@ class Loader:
 
 
 def _start_worker(number: int) -> None:
-    """Keep a loading process to one core."""
+    """Keep a loading process to one core; Ctrl-C is for the training, which then saves first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

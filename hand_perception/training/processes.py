@@ -5,7 +5,7 @@ import datetime
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -132,15 +132,11 @@ def looked_at(fabric: Any, modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def _full(result: Any) -> Any:
-    change: Callable[[Tensor], Tensor] = lambda one: one.float() if _is_half(one) else one  # noqa: E731  # short
     if isinstance(result, Tensor):
-        return change(result)
+        is_half = result.dtype in (torch.float16, torch.bfloat16)
+        return result.float() if is_half else result
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
-        return mapped_tensors(result, change)
-    if isinstance(result, tuple) and all(isinstance(one, Tensor) for one in result):
-        return tuple(change(one) for one in result)
+        return mapped_tensors(result, _full)
+    if type(result) in (tuple, list):
+        return type(result)(_full(one) for one in result)
     return result
-
-
-def _is_half(tensor: Tensor) -> bool:
-    return tensor.dtype in (torch.float16, torch.bfloat16)
