@@ -18,7 +18,6 @@ from hand_perception.datatypes import ImageArray
 from hand_perception.errors import ConfigError
 from hand_perception.models.hamer.head import ManoParameters
 from hand_perception.models.hamer.network import HamerOutput
-from hand_perception.models.hamer.weight_files import HamerParts
 from hand_perception.models.hand_model import HandModel
 from hand_perception.models.rotations import rotation_from_axis_angle
 from hand_perception.models.skinning import LinearBlendSkinning

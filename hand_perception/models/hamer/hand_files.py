@@ -30,7 +30,8 @@ def load_hand(
     """Load the right hand that the weights were trained on.
 
     That is MANO's, for which a hand model inside the checkpoint wins over MANO_RIGHT.pkl, unless
-    the checkpoint names the default hand. Only MANO's numbers are used, with our own skinning: smplx is not needed.
+    the checkpoint names the default hand. Only MANO's numbers are used, with our own skinning:
+    smplx is not needed.
 
     Raises:
         WeightsError: neither is there, or what is there is not MANO's right hand.
