@@ -1,25 +1,31 @@
-"""Single hands: FreiHAND, HO-3D, HInt and HaMeR's evaluation files, one hand of one image each."""
+"""Single hands, one of one image each: of published data sets, and of those made here."""
 
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from hand_perception.datasets import freihand, hamer_eval, hint, ho3d
+from hand_perception.datasets import freihand, hamer_eval, hint, ho3d, synthetic_files
 from hand_perception.datasets.hand_files import HandFiles
 from hand_perception.datasets.sample import HandTruth, Sample
+from hand_perception.datasets.synthetic_hands import SyntheticHands
 from hand_perception.errors import ConfigError
 
-KINDS: Final = (freihand.NAME, ho3d.NAME, hint.NAME, hamer_eval.NAME)
-#: Splits of each data set; those with a published answer come last.
+KINDS: Final = (
+    freihand.NAME, ho3d.NAME, hint.NAME, hamer_eval.NAME, synthetic_files.NAME,
+)  # fmt: skip
+#: Splits of each data set.
 SPLITS: Final = {
     freihand.NAME: freihand.SPLITS, ho3d.NAME: ho3d.SPLITS, hint.NAME: hint.SPLITS,
-    hamer_eval.NAME: hamer_eval.SPLITS,
+    hamer_eval.NAME: hamer_eval.SPLITS, synthetic_files.NAME: synthetic_files.SPLITS,
 }  # fmt: skip
 #: Kinds whose root is a file.
 FILE_KINDS: Final = (hamer_eval.NAME,)
-_OPEN: Final[dict[str, Any]] = {
-    freihand.NAME: freihand.open_split, ho3d.NAME: ho3d.open_split, hint.NAME: hint.open_split,
-    hamer_eval.NAME: hamer_eval.open_split,
-}  # fmt: skip
+#: Readers of tables, and the arguments of ``open_hands`` that each takes.
+_TABLES: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {
+    freihand.NAME: (freihand.open_split, ('version', 'mano_dir', 'with_vertices')),
+    ho3d.NAME: (ho3d.open_split, ('version', 'with_vertices')),
+    hint.NAME: (hint.open_split, ('version',)),
+    hamer_eval.NAME: (hamer_eval.open_split, ('images',)),
+}
 
 
 class HandImages(Protocol):
@@ -94,4 +100,12 @@ def open_hands(
         'version': version, 'mano_dir': mano_dir, 'images': images, 'with_vertices': with_vertices,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value not in ('', None)}
-    return HandFiles(_OPEN[kind](root, split, **chosen))
+    open_table, known = _TABLES.get(kind, (None, ()))
+    unknown = sorted(set(chosen) - set(known))
+    if unknown:
+        raise ConfigError(
+            f'{kind} takes {", ".join(known) or "no further choices"}, got {", ".join(unknown)}'
+        )
+    if open_table is None:
+        return SyntheticHands(root, split)
+    return HandFiles(open_table(root, split, **chosen))

@@ -10,7 +10,7 @@ import numpy as np
 from hand_perception.datatypes import DoubleArray
 from hand_perception.errors import DatasetError
 from hand_perception.models.mano_file import resolve
-from hand_perception.models.pickle_records import load_records
+from hand_perception.models.pickle_records import Record, load_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,7 @@ class Ho3dMeta:
             raise DatasetError(f'{path} has no {name}; copy it again')
         value: Any = self.entries[name]
         try:
-            found = np.asarray(value if isinstance(value, list | tuple) else resolve(value))
-            array: DoubleArray = found.astype(np.float64)
+            array: DoubleArray = np.asarray(_plain(value)).astype(np.float64)
         except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
             raise DatasetError(
                 f'{path}: {name} cannot be read ({error}); copy it again'
@@ -72,3 +71,10 @@ class Ho3dMeta:
                 f'{path}: {name} is not finite; copy it again or take it off the list'
             )
         return array
+
+
+def _plain(value: object) -> Any:
+    """Give lists of numbers and arrays alike what NumPy makes an array of."""
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return resolve(value) if isinstance(value, Record) else value

@@ -147,6 +147,8 @@ def resolve(value: object, depth: int = 0) -> AnyArray:
         raise ValueError(f'nested more than {_MAX_DEPTH} deep')
     if isinstance(value, ArrayRecord):
         return _dense_array(value)
+    if isinstance(value, ScalarRecord):
+        return _scalar(value)
     state = value.state if isinstance(value, Record) else None
     if not isinstance(state, dict):
         raise ValueError(f'expected an array, got {type(value).__name__}')
@@ -180,6 +182,18 @@ def _dense_array(record: ArrayRecord) -> AnyArray:
         raise ValueError(f'an array of shape {sizes} whose content is not {num_bytes} bytes')
     array = np.frombuffer(content, dtype).reshape(sizes, order='F' if is_fortran else 'C')
     return array.astype(dtype.newbyteorder('='))
+
+
+def _scalar(record: ScalarRecord) -> AnyArray:
+    if len(record.arguments) != 2:
+        raise ValueError('a number without content')
+    dtype_record, content = record.arguments
+    dtype = _dtype(dtype_record)
+    if isinstance(content, str):  # a Python 2 string, read as latin-1
+        content = content.encode('latin1')
+    if not isinstance(content, bytes) or len(content) != dtype.itemsize:
+        raise ValueError(f'a number whose content is not {dtype.itemsize} bytes')
+    return np.frombuffer(content, dtype).reshape(()).astype(dtype.newbyteorder('='))
 
 
 def _dtype(record: object) -> np.dtype[Any]:
@@ -229,13 +243,9 @@ def _sizes(shape: object) -> tuple[int, ...]:
 
 
 def _size(value: object) -> int:
-    if isinstance(value, ScalarRecord) and len(value.arguments) == 2:
-        dtype_record, content = value.arguments
-        dtype = _dtype(dtype_record)
-        if isinstance(content, str):
-            content = content.encode('latin1')
-        if dtype.kind in 'iu' and isinstance(content, bytes) and len(content) == dtype.itemsize:
-            value = int(np.frombuffer(content, dtype)[0])
+    if isinstance(value, ScalarRecord):
+        number = _scalar(value)
+        value = int(number) if number.dtype.kind in 'iu' else value
     if type(value) is not int or value < 0:
         raise ValueError('a size that is not a whole number from 0')
     return value
