@@ -83,10 +83,14 @@ def change_clip(sample: Sample, change: ClipChange) -> Sample:
     affine = clip_affine(change, size=(width, height))
     images = np.empty_like(sample.images)
     for place, image in enumerate(sample.images):
+        if place and not sample.not_padding[place]:
+            # Nothing that counts sees it, so it need not be changed in a way of its own.
+            images[place] = images[place - 1]
+            continue
         changed = change_colours(
             image, change.colours, order=change.orders[place], blur_px=float(change.blur_px[place])
         )
-        images[place] = move_image(changed, affine)
+        move_image(changed, affine, out=images[place])
     return dataclasses.replace(
         sample,
         images=images,
@@ -111,16 +115,41 @@ def clip_affine(change: ClipChange, *, size: tuple[int, int]) -> DoubleArray:
     return matrix.astype(np.float32).astype(np.float64)
 
 
-def move_image(image: ImageArray, affine: DoubleArray) -> ImageArray:
-    """Pick for each pixel of the changed image the nearest of the image; black outside."""
+def move_image(image: ImageArray, affine: DoubleArray, *, out: ImageArray) -> None:
+    """Pick for each pixel of the changed image the nearest of the image; black outside.
+
+    Args:
+        image: (H, W, 3).
+        affine: of ``clip_affine``.
+        out: (H, W, 3), which is written to.
+    """
     height, width = image.shape[:2]
     inverse = np.linalg.inv(affine)
-    columns = np.floor(inverse[0, 0] * (np.arange(width) + 0.5) + inverse[0, 2]).astype(np.int64)
-    rows = np.floor(inverse[1, 1] * (np.arange(height) + 0.5) + inverse[1, 2]).astype(np.int64)
-    inside_x, inside_y = (columns >= 0) & (columns < width), (rows >= 0) & (rows < height)
-    moved = np.zeros_like(image)
-    moved[np.ix_(inside_y, inside_x)] = image[np.ix_(rows[inside_y], columns[inside_x])]
-    return moved
+    columns, from_x = _nearest(inverse[0, 0], inverse[0, 2], width)
+    rows, from_y = _nearest(inverse[1, 1], inverse[1, 2], height)
+    to_x, to_y = slice(from_x, from_x + len(columns)), slice(from_y, from_y + len(rows))
+    for outside in (out[: to_y.start], out[to_y.stop :]):
+        outside[...] = 0
+    for outside in (out[to_y, : to_x.start], out[to_y, to_x.stop :]):
+        outside[...] = 0
+    if not len(columns) or not len(rows):
+        return
+    if affine[0, 0] == affine[1, 1] == 1:
+        out[to_y, to_x] = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    else:
+        out[to_y, to_x] = image[rows].take(columns, 1)
+
+
+def _nearest(step: float, start: float, length: int) -> tuple[NDArray[np.int64], int]:
+    """Tell which pixels of an axis are picked, and where the first of them goes.
+
+    Positions are summed up one by one, as Pillow does.
+    """
+    steps = np.full(length, step)
+    steps[0] = start + step * 0.5
+    positions = np.cumsum(steps)
+    inside = np.flatnonzero((positions >= 0) & (positions < length))
+    return positions[inside].astype(np.int64), int(inside[0]) if len(inside) else 0
 
 
 def _moved_truth(truth: HandTruth, affine: DoubleArray) -> HandTruth:
