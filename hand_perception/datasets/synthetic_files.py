@@ -205,10 +205,14 @@ def read_image(shard: Shard, frame: int) -> ImageArray:
 
 def decode_image(shard: Shard, name: str) -> ImageArray:
     """Read an image by the name of its member; see ``read_image``."""
-    content = shard.read(name)
+    return decode_jpeg(shard.read(name), f'{name} in {shard.path}')
+
+
+def decode_jpeg(content: bytes, where: str) -> ImageArray:
+    """Read a JPEG file, (H, W, 3) uint8 RGB; ``where`` it is from is for the message."""
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if image is None or not content.rstrip(b'\0').endswith(b'\xff\xd9'):
-        raise DatasetError(f'{name} in {shard.path} is not a whole JPEG; make or copy it again')
+        raise DatasetError(f'{where} is not a whole JPEG; make or copy it again')
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -222,7 +226,7 @@ def read_truths(shard: Shard, frames: list[int]) -> list[ImageTruth]:
     truths = []
     for name, content in zip(names, shard.read_all(names), strict=True):
         try:
-            truths.append(_truth(json.loads(content)))
+            truths.append(image_truth(json.loads(content)))
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
                 f'{name} in {shard.path} is not the truth of an image ({error}); make it again'
@@ -230,7 +234,8 @@ def read_truths(shard: Shard, frames: list[int]) -> list[ImageTruth]:
     return truths
 
 
-def _truth(content: dict[str, Any]) -> ImageTruth:
+def image_truth(content: dict[str, Any]) -> ImageTruth:
+    """Read what the JSON file of an image says; KeyError, TypeError, ValueError when not that."""
     hands = content['hands']
     if tuple(bool(hand['is_right']) for hand in hands) != IS_RIGHT:
         raise ValueError('its hands are not a left and a right one')
@@ -266,3 +271,29 @@ def hand_truth(truths: list[ImageTruth], *, min_visible: float = MIN_VISIBLE) ->
             has_pose=valid, has_betas=valid,
         ),
     )  # fmt: skip
+
+
+def single_hand(truth: ImageTruth, hand: int, *, min_visible: float) -> HandTruth:
+    """Take one hand (0 left, 1 right) of an image: T = N = 1.
+
+    One of which less than ``min_visible`` is seen is not valid and has confidences of 0.
+    """
+    is_valid = bool(truth.visible[hand] >= min_visible)
+    joints_2d = truth.joints_2d[None, None, hand]
+    flag = np.full((1, 1), is_valid)
+    confidence = np.full((1, 1, NUM_JOINTS), float(is_valid), np.float32)
+    return HandTruth(
+        joints_3d=truth.joints_3d[None, None, hand],
+        joints_2d=joints_2d,
+        hand_valid=flag,
+        boxes=np.concatenate([joints_2d.min(2), joints_2d.max(2)], -1),
+        confidence_2d=confidence,
+        confidence_3d=confidence,
+        mano=ManoTruth(
+            global_orient=truth.global_orient[None, None, hand],
+            hand_pose=truth.hand_pose[None, None, hand],
+            betas=truth.betas[None, None, hand],
+            has_pose=flag,
+            has_betas=flag,
+        ),
+    )

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_perception.datasets.sample import HandTruth, ManoTruth, Sample
+from hand_perception.datasets.sample import HandTruth, Sample
 from hand_perception.datasets.synthetic_files import (
     IS_RIGHT,
     NAME,
     SPLITS,
     frame_name,
-    hand_truth,
     open_table,
     read_image,
     read_truths,
+    single_hand,
 )
 from hand_perception.datasets.tables import no_such_split
 from hand_perception.errors import ConfigError
@@ -74,7 +74,7 @@ class SyntheticHands:
             DatasetError: the image or its truth is missing or damaged; the message names it.
             IndexError: there is no such hand.
         """
-        number, frame, hand = (int(value) for value in self.places[index])
+        number, frame, hand = self._place(index)
         recording = self.table.splits[self.split][number]
         image = read_image(self.table.shard(self.split, recording.name), frame)
         return Sample(
@@ -92,7 +92,7 @@ class SyntheticHands:
 
     def name(self, index: int) -> str:
         """Name of a hand: split, recording, image, side."""
-        number, frame, hand = (int(value) for value in self.places[index])
+        number, frame, hand = self._place(index)
         recording = self.table.splits[self.split][number].name
         side = 'right' if IS_RIGHT[hand] else 'left'
         return f'{self.split}/{recording}/{frame_name(frame)}_{side}'
@@ -103,24 +103,11 @@ class SyntheticHands:
 
     def truth(self, index: int) -> HandTruth:
         """Read what is true of a hand, without its image."""
-        number, frame, hand = (int(value) for value in self.places[index])
+        number, frame, hand = self._place(index)
         recording = self.table.splits[self.split][number].name
         (truth,) = read_truths(self.table.shard(self.split, recording), [frame])
-        both = hand_truth([truth], min_visible=0.0)
-        one = slice(hand, hand + 1)
-        assert both.boxes is not None and both.mano is not None
-        return HandTruth(
-            joints_3d=both.joints_3d[:, one],
-            joints_2d=both.joints_2d[:, one],
-            hand_valid=both.hand_valid[:, one],
-            boxes=both.boxes[:, one],
-            confidence_2d=np.ones((1, 1, 21), np.float32),
-            confidence_3d=np.ones((1, 1, 21), np.float32),
-            mano=ManoTruth(
-                global_orient=both.mano.global_orient[:, one],
-                hand_pose=both.mano.hand_pose[:, one],
-                betas=both.mano.betas[:, one],
-                has_pose=both.mano.has_pose[:, one],
-                has_betas=both.mano.has_betas[:, one],
-            ),
-        )
+        return single_hand(truth, hand, min_visible=0.0)
+
+    def _place(self, index: int) -> tuple[int, int, int]:
+        number, frame, hand = self.places[index].tolist()
+        return number, frame, hand

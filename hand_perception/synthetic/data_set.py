@@ -15,29 +15,23 @@ from pathlib import Path
 from typing import Any, Final
 
 import cv2
-import numpy as np
+import torch
 
 from hand_perception.datasets.shards import Shard, write_shard
 from hand_perception.datasets.synthetic_files import (
     FORMAT,
     SPLITS,
     TABLE,
-    frame_name,
     read_truths,
     shard_path,
 )
-from hand_perception.datatypes import DoubleArray
 from hand_perception.errors import DatasetError
+from hand_perception.synthetic.frame_files import SHARE_DECIMALS, json_bytes, take_members
 from hand_perception.synthetic.people import LABELS, DataSpec, Take, person_scene, take_scene
 from hand_perception.synthetic.scene import Scene
-from hand_perception.synthetic.truth import HandTruth
 
 #: Written first, so that a run that goes on cannot mix two specs.
 SPEC_FILE: Final = 'spec.json'
-#: Places after the point: 0.1 micrometres and radians / 10^7; 0.001 pixels.
-_DECIMALS: Final = 7
-_PIXEL_DECIMALS: Final = 3
-_SHARE_DECIMALS: Final = 3
 
 
 def write_data_set(spec: DataSpec, root: str | Path, *, num_processes: int = 1) -> Iterator[Take]:
@@ -113,8 +107,6 @@ def _write_all(
 
 
 def _start_process() -> None:
-    import torch
-
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
@@ -136,45 +128,9 @@ def _write_take(spec: DataSpec, folder: Path, take: Take) -> None:
     )
 
 
-def take_members(scene: Scene, spec: DataSpec, take: Take) -> Iterator[tuple[str, bytes]]:
-    """Render a recording: names and contents of the members of its shard."""
-    parameters = [cv2.IMWRITE_JPEG_QUALITY, spec.quality]
-    for frame in range(spec.frames):
-        time_s = take.start_s + frame / spec.rate_hz
-        picture = scene.render(time_s)
-        is_good, jpeg = cv2.imencode('.jpg', picture.image_bgr, parameters)
-        assert is_good
-        truth = {
-            'subject': take.subject, 'recording': take.name, 'frame': frame,
-            'time_s': round(time_s, 6), 'K': scene.camera.K.tolist(),
-            'size': [spec.width, spec.height],
-            # Left hand, right hand.
-            'hands': [hand_record(hand) for hand in reversed(picture.hands)],
-        }  # fmt: skip
-        yield f'{frame_name(frame)}.jpg', jpeg.tobytes()
-        yield f'{frame_name(frame)}.json', _json(truth)
-
-
-def hand_record(hand: HandTruth) -> dict[str, Any]:
-    """Turn what is true of a hand into what its file says."""
-    assert hand.parameters is not None and hand.visible_share is not None
-    return {
-        'is_right': hand.is_right,
-        'primitive': hand.primitive,
-        'visible_share': round(hand.visible_share, _SHARE_DECIMALS),
-        'joints_3d': _rounded(hand.keypoints_3d, _DECIMALS),
-        'joints_2d': _rounded(hand.keypoints_2d, _PIXEL_DECIMALS),
-        'global_orient': _rounded(hand.parameters.global_orient, _DECIMALS),
-        'hand_pose': _rounded(hand.parameters.hand_pose, _DECIMALS),
-        'betas': _rounded(hand.parameters.betas, _DECIMALS),
-        'transl': _rounded(hand.parameters.transl, _DECIMALS),
-    }
-
-
 def _write_table(folder: Path, spec: DataSpec, takes: tuple[Take, ...]) -> None:
     """List all recordings, from what their files say, so that it fits them."""
     splits: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    camera = person_camera(spec)
     for take in takes:
         shard = Shard(shard_path(folder, take.split, take.name))
         truths = read_truths(shard, list(range(spec.frames)))
@@ -184,38 +140,24 @@ def _write_table(folder: Path, spec: DataSpec, takes: tuple[Take, ...]) -> None:
             'name': take.name, 'subject': take.subject,
             'action': LABELS.actions.index(action), 'num_frames': spec.frames,
             'visible': [
-                [round(float(share), _SHARE_DECIMALS) for share in truth.visible]
+                [round(float(share), SHARE_DECIMALS) for share in truth.visible]
                 for truth in truths
             ],
         })  # fmt: skip
+    for left_over in folder.glob('*/.*.part'):  # of runs that were killed
+        left_over.unlink(missing_ok=True)
     _write_json(folder / TABLE, {
-        'format': FORMAT, 'labels': dataclasses.asdict(LABELS), 'K': camera.tolist(),
+        'format': FORMAT, 'labels': dataclasses.asdict(LABELS), 'K': spec.K.tolist(),
         'size': [spec.width, spec.height], 'rate_hz': spec.rate_hz, 'splits': splits,
     })  # fmt: skip
-
-
-def person_camera(spec: DataSpec) -> DoubleArray:
-    """Give the (3, 3) intrinsics of all images."""
-    from hand_perception.synthetic.spec import SceneSpec
-
-    return SceneSpec(width=spec.width, height=spec.height).camera.K
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
-        part.write_bytes(_json(content))
+        part.write_bytes(json_bytes(content))
         os.replace(part, path)
     except OSError as error:
         raise DatasetError(f'{path} cannot be written: {error}') from error
     finally:
         part.unlink(missing_ok=True)
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, separators=(',', ':')).encode('ascii') + b'\n'
-
-
-def _rounded(values: DoubleArray, decimals: int) -> list[Any]:
-    # + 0.0 turns -0.0 into 0.0: the same truth gives the same file.
-    return list((np.round(values, decimals) + 0.0).tolist())

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from hand_perception.actions import PRIMITIVES, LabelMap
+from hand_perception.datatypes import DoubleArray
 from hand_perception.errors import ConfigError
 from hand_perception.synthetic.backgrounds import BACKGROUNDS
 from hand_perception.synthetic.camera_effects import CameraEffects
@@ -69,6 +70,11 @@ class DataSpec:
                 f'quality 1 to 100 and seed 0 or more, got {counts}, {self.rate_hz}, '
                 f'{self.quality} and {self.seed}'
             )
+        if not 0 <= self.variety <= 1 or self.supersampling < 1:
+            raise ConfigError(
+                'variety must lie between 0 and 1 and supersampling be 1 or more, got '
+                f'{self.variety} and {self.supersampling}'
+            )
         if self.width < _MIN_SIZE[0] or self.height < _MIN_SIZE[1]:
             raise ConfigError(
                 f'images must have {_MIN_SIZE[0]} x {_MIN_SIZE[1]} pixels or more, got '
@@ -80,6 +86,11 @@ class DataSpec:
         if subject <= self.subjects:
             return 'train'
         return 'val' if subject <= self.subjects + self.held_out else 'test'
+
+    @property
+    def K(self) -> DoubleArray:  # noqa: N802 - the field's symbol
+        """(3, 3) intrinsics of all images, pixels."""
+        return SceneSpec(width=self.width, height=self.height).camera.K
 
     @property
     def takes(self) -> tuple['Take', ...]:
@@ -117,22 +128,25 @@ class Take:
     start_s: float
 
 
-def person_scene(spec: DataSpec, subject: int) -> Scene:
-    """Make the scene of a person: hands, skin, sleeves, table, light and camera."""
+def person_spec(spec: DataSpec, subject: int) -> SceneSpec:
+    """Draw a person: hands, skin, sleeves, table, light and camera."""
     rng = np.random.default_rng([spec.seed, subject])
-    return Scene(
-        SceneSpec(
-            seed=int(rng.integers(2**31)),
-            width=spec.width,
-            height=spec.height,
-            background=str(rng.choice(sorted(BACKGROUNDS))),
-            skin_tone=str(rng.choice(sorted(SKIN_TONES))),
-            hand_scale=float(rng.uniform(*_SIZES)),
-            noise_sigma=float(rng.uniform(0.5, 2.5)),
-            effects=CameraEffects(shot_noise=float(rng.uniform(0.0, 3.0))),
-            supersampling=spec.supersampling,
-        )
+    return SceneSpec(
+        seed=int(rng.integers(2**31)),
+        width=spec.width,
+        height=spec.height,
+        background=str(rng.choice(sorted(BACKGROUNDS))),
+        skin_tone=str(rng.choice(sorted(SKIN_TONES))),
+        hand_scale=float(rng.uniform(*_SIZES)),
+        noise_sigma=float(rng.uniform(0.5, 2.5)),
+        effects=CameraEffects(shot_noise=float(rng.uniform(0.0, 3.0))),
+        supersampling=spec.supersampling,
     )
+
+
+def person_scene(spec: DataSpec, subject: int) -> Scene:
+    """Make the scene of a person, which takes about a second."""
+    return Scene(person_spec(spec, subject))
 
 
 def take_scene(scene: Scene, spec: DataSpec, take: Take) -> Scene:
