@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from hand_perception.cli import evaluate_htt
+from hand_perception.cli import evaluate_hamer, evaluate_htt
 
-NETWORKS: Final = (evaluate_htt,)
+NETWORKS: Final = (evaluate_htt, evaluate_hamer)
 
 
 def add_parser(commands: Any) -> None:

@@ -12,7 +12,9 @@ from hand_perception.cli.evaluate_options import (
 )
 from hand_perception.datasets import hands as single_hands
 from hand_perception.errors import ConfigError
-from hand_perception.evaluation.hamer_run import PART_HANDS, benchmark_for, evaluate_hamer
+from hand_perception.evaluation.hamer_benchmarks import benchmark_for, published_name
+from hand_perception.evaluation.hamer_run import PART_HANDS, evaluate_hamer
+from hand_perception.evaluation.hand_answers import HandsWithAnswers
 from hand_perception.evaluation.ranks import Rank
 from hand_perception.models.hamer.files import find_files
 from hand_perception.models.hamer.network import HamerNetwork
@@ -23,8 +25,8 @@ Score HaMeR on single hands: FreiHAND, HO-3D, HInt, HaMeR's own evaluation files
 
 docs/evaluation.md says what each figure is and which boxes the published ones were made with.
 """
-#: Kinds that are told by a file.
-_FILES: Final = ('hamer_eval',)
+#: Data sets that publish the answers to a file of HaMeR.
+_ANSWERS: Final = ('freihand', 'ho3d')
 
 
 def add_parser(networks: Any) -> None:
@@ -47,7 +49,11 @@ def add_parser(networks: Any) -> None:
         help='folder of the images of a hamer_eval file, when they lie elsewhere',
     )  # fmt: skip
     parser.add_argument(
-        '--precision', default='auto', help='auto, fp32, bf16, fp16 or int8 (CPU); default auto'
+        '--answers', default='', metavar='KIND:DIR',
+        help='FreiHAND or HO-3D, whose published truth a hamer_eval file is scored with',
+    )  # fmt: skip
+    parser.add_argument(
+        '--precision', default='fp32', help='of the backbone: auto, fp32, bf16, fp16 or int8 (CPU)'
     )
     parser.add_argument(
         '--batch', type=int, default=PART_HANDS, metavar='N',
@@ -65,30 +71,40 @@ def run(options: argparse.Namespace) -> int:
         WeightsError: the network cannot be loaded.
     """
     check_out(options)
-    kind, root = parse_data(options.data, single_hands.KINDS, files=_FILES)
-    if options.images and kind not in _FILES:
-        raise ConfigError(f'--images belongs to {", ".join(_FILES)}, not to {kind}')
+    kind, root = parse_data(options.data, single_hands.KINDS, files=single_hands.FILE_KINDS)
+    for flag in ('images', 'answers'):
+        if getattr(options, flag) and kind not in single_hands.FILE_KINDS:
+            raise ConfigError(
+                f'--{flag} belongs to {", ".join(single_hands.FILE_KINDS)}, not to {kind}'
+            )
     splits = single_hands.SPLITS[kind]
     split = choose_split(options.split, splits, splits[-1])
     rank = Rank.from_environment()
     device = str(rank.device(options.device))
     files = find_files(options.weights)
     hands = single_hands.open_hands(
-        kind, root, split, version=options.version, images=options.images
-    )
+        kind, root, split, images=options.images,
+        version='' if options.answers else options.version,
+    )  # fmt: skip
+    name = published_name(hands, root)
+    identity: dict[str, object] = {
+        'sha256': file_sha256(files.checkpoint), 'precision': options.precision,
+        'data': str(root.resolve()),
+    }  # fmt: skip
+    if options.answers:
+        answers, place = parse_data(options.answers, _ANSWERS)
+        hands = HandsWithAnswers(
+            hands, single_hands.open_hands(answers, place, 'test', version=options.version)
+        )
+        identity['answers'] = f'{answers}:{place.resolve()}'
     report = evaluate_hamer(
         hands,
         lambda: HamerNetwork.load(
             options.weights, mano_dir=options.mano, device=device, precision=options.precision
         ),
-        benchmark=benchmark_for(kind, root, split),
-        identity={
-            'weights': str(files.checkpoint),
-            'sha256': file_sha256(files.checkpoint),
-            'precision': options.precision,
-        },
-        folder=options.out, rank=rank, resume=options.resume, batch=options.batch,
-        workers=options.workers,
+        benchmark=benchmark_for(kind, root, split), identity=identity,
+        facts={'weights': str(files.checkpoint)}, folder=options.out, name=name, rank=rank,
+        resume=options.resume, batch=options.batch, workers=options.workers,
     )  # fmt: skip
     if report is not None:
         tell(report, options)

@@ -1,7 +1,7 @@
 """Evaluate HaMeR on a data set of single hands: parts, figures, files for the challenges."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,20 +10,14 @@ from numpy.typing import NDArray
 
 from hand_perception.datasets.hands import HandImages
 from hand_perception.errors import ConfigError, DatasetError
-from hand_perception.evaluation.hamer_hands import (
-    DOUBLED,
-    DOUBLED_THREE_BY_FOUR,
-    THREE_BY_FOUR,
-    FoundHands,
-    SeenHands,
-    SquareRule,
-    find_hands,
-    see_hands,
-)
+from hand_perception.evaluation.figures import KINDS
+from hand_perception.evaluation.hamer_benchmarks import HandBenchmark, group_of, hint_part
+from hand_perception.evaluation.hamer_hands import FoundHands, SeenHands, find_hands, see_hands
 from hand_perception.evaluation.hamer_scores import HamerScores, score_hands, sum_up
 from hand_perception.evaluation.partial_results import PartialResults, run_parts
+from hand_perception.evaluation.published import published_for
 from hand_perception.evaluation.ranks import Rank
-from hand_perception.evaluation.report import Report
+from hand_perception.evaluation.report import Report, Table, beside_published
 from hand_perception.evaluation.submissions import (
     write_freihand_submission,
     write_ho3d_submission,
@@ -33,62 +27,7 @@ from hand_perception.models.hamer.network import HamerNetwork
 #: Hands of a part, which is what is kept when a run is interrupted.
 PART_HANDS: Final = 32
 _WRITERS: Final = {'freihand': write_freihand_submission, 'ho3d': write_ho3d_submission}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandBenchmark:
-    """How hands of a data set are cut and scored.
-
-    Attributes:
-        square: how squares are made of boxes.
-        with_pck: keypoints in the image are scored.
-        with_scaled: HO-3D's error with size and wrist put right.
-        submission: challenge that takes a file; empty for none.
-        hand_model: that the true parameters are of, where meshes are made of them; empty: not.
-    """
-
-    square: SquareRule
-    with_pck: bool = False
-    with_scaled: bool = False
-    submission: str = ''
-    hand_model: str = ''
-
-
-#: By kind of data set; those of HaMeR's evaluation files by the benchmark that a file is of.
-#: FreiHAND's images are crops already, and the box of its test split is the whole image.
-BENCHMARKS: Final = {
-    'freihand': HandBenchmark(square=THREE_BY_FOUR, submission='freihand'),
-    'ho3d': HandBenchmark(square=DOUBLED_THREE_BY_FOUR, with_scaled=True, submission='ho3d'),
-    'hint': HandBenchmark(square=DOUBLED, with_pck=True),
-    'synthetic': HandBenchmark(square=DOUBLED, with_pck=True, hand_model='default'),
-    'shards': HandBenchmark(square=DOUBLED, with_pck=True),
-    'hamer_eval/freihand': HandBenchmark(square=THREE_BY_FOUR, submission='freihand'),
-    'hamer_eval/ho3d': HandBenchmark(square=THREE_BY_FOUR, with_scaled=True, submission='ho3d'),
-    'hamer_eval/hint': HandBenchmark(square=DOUBLED, with_pck=True),
-}
-
-
-def benchmark_for(kind: str, root: Path, split: str) -> HandBenchmark:
-    """Choose how a data set is scored; HaMeR's evaluation files tell it by their names.
-
-    Only test splits of challenges have a file for their server.
-
-    Raises:
-        ConfigError: the kind is none of single hands.
-    """
-    if kind == 'hamer_eval':
-        stem = root.stem.lower()
-        names = ('freihand', 'ho3d')
-        kind = f'{kind}/{next((name for name in names if stem.startswith(name)), "hint")}'
-    if kind not in BENCHMARKS:
-        raise ConfigError(f'{kind} is no data set of single hands; HaMeR is evaluated on those')
-    benchmark = BENCHMARKS[kind]
-    if split == 'test':
-        return benchmark
-    is_tight = benchmark.square == THREE_BY_FOUR
-    return replace(
-        benchmark, submission='', square=DOUBLED_THREE_BY_FOUR if is_tight else benchmark.square
-    )
+_MANO_VERTICES: Final = 778
 
 
 def evaluate_hamer(
@@ -96,7 +35,8 @@ def evaluate_hamer(
     load_network: Callable[[], HamerNetwork],
     *,
     benchmark: HandBenchmark,
-    identity: dict[str, object],
+    identity: Mapping[str, object],
+    facts: Mapping[str, object] | None = None,
     folder: Path | None = None,
     name: str = '',
     rank: Rank | None = None,
@@ -110,9 +50,11 @@ def evaluate_hamer(
         hands: the data set.
         load_network: called once, by the first part that is not known yet.
         benchmark: how hands are cut and scored.
-        identity: what the results depend on beside the hands: weights, precision.
+        identity: what the results depend on beside the hands: sha256 of the weights, precision.
+        facts: what else the report tells, such as where the weights lie.
         folder: of results, and of the file for the challenge; None: nothing is kept.
-        name: of the benchmark in tables; the data set and its split where empty.
+        name: of the benchmark in tables of published numbers; the data set and its split where
+            empty.
         rank: which of several processes this is.
         resume: go on with what is in the folder.
         batch: hands that the network takes at once.
@@ -131,10 +73,7 @@ def evaluate_hamer(
         raise ConfigError(f'{hands.dataset} {hands.split} holds no hands to evaluate')
     if batch < 1:
         raise ConfigError(f'the batch must be of 1 hand or more, got {batch}')
-    ranges = [
-        range(start, min(start + PART_HANDS, len(hands)))
-        for start in range(0, len(hands), PART_HANDS)
-    ]
+    groups, ranges = _parts(hands)
     networks: list[HamerNetwork] = []
 
     def see(number: int) -> SeenHands:
@@ -168,11 +107,32 @@ def evaluate_hamer(
     return Report(
         title=f'HaMeR on {hands.dataset} {hands.split}',
         benchmark=name or f'{hands.dataset}/{hands.split}',
-        figures=scores.figures,
-        facts={**identity, 'hands': scores.num_hands, 'squares': str(benchmark.square)},
+        figures=_named(scores.figures, benchmark.keypoints),
+        facts={
+            **(facts or {}),
+            **identity,
+            'hands': scores.num_hands,
+            'squares': str(benchmark.square),
+        },
+        tables=_group_tables(results, groups),
         curves=scores.curves,
         notes=notes,
     )
+
+
+def _parts(hands: HandImages) -> tuple[list[str], list[range]]:
+    """Cut the hands into parts, none of two groups: the group of each part, and its hands."""
+    groups, ranges = [], []
+    start = 0
+    for group, members in itertools.groupby(
+        range(len(hands)), lambda number: group_of(hands, number)
+    ):
+        end = start + len(list(members))
+        for first in range(start, end, PART_HANDS):
+            groups.append(group)
+            ranges.append(range(first, min(first + PART_HANDS, end)))
+        start = end
+    return groups, ranges
 
 
 def _points(found: FoundHands) -> dict[str, NDArray[Any]]:
@@ -182,6 +142,40 @@ def _points(found: FoundHands) -> dict[str, NDArray[Any]]:
         'keypoints': (found.keypoints + shift).astype(np.float32),
         'vertices': (found.vertices + shift).astype(np.float32),
     }
+
+
+def _named(figures: Mapping[str, float], keypoints: str) -> dict[str, float]:
+    """Tell figures of keypoints in the image by those that the data set tells."""
+    return {
+        key.replace('_all', f'_{keypoints}') if key.startswith('pck_') else key: value
+        for key, value in figures.items()
+    }
+
+
+def _group_tables(results: PartialResults, groups: Sequence[str]) -> list[Table]:
+    """Tell the figures of each group beside the published ones, where there are several."""
+    names = list(dict.fromkeys(groups))
+    if len(names) < 2:
+        return []
+    tables = []
+    for name in names:
+        scores = sum_up(
+            results.read(number) for number, group in enumerate(groups) if group == name
+        )
+        published = published_for(hint_part(name))
+        columns, rows = beside_published(scores.figures, published)
+        if not published:
+            columns = tuple(scores.figures)
+            rows = [
+                ('measured', *(KINDS[key].text(value) for key, value in scores.figures.items()))
+            ]
+        tables.append(
+            Table(
+                name=name, title=f'{name}, {scores.num_hands:,} hands',
+                columns=('method', *(KINDS[key].heading for key in columns)), rows=rows,
+            )
+        )  # fmt: skip
+    return tables
 
 
 def _notes(scores: HamerScores) -> list[str]:
@@ -203,8 +197,11 @@ def _submit(results: PartialResults, folder: Path, challenge: str) -> str:
         np.concatenate([part[key] for part in parts]) for key in ('keypoints', 'vertices')
     )
     path = folder / f'{challenge}_submission.zip'
-    if mesh.shape[1] != 778:
-        return f'{challenge} takes meshes of 778 vertices, these have {mesh.shape[1]}: no file'
+    if mesh.shape[1] != _MANO_VERTICES:
+        return (
+            f'the {challenge} challenge takes meshes of {_MANO_VERTICES} vertices, these have '
+            f'{mesh.shape[1]}: there is no file for it'
+        )
     try:
         _WRITERS[challenge](path, joints, mesh)
     except DatasetError as error:

@@ -15,6 +15,11 @@ from hand_perception.datasets.hands import open_hands
 from hand_perception.datasets.sample import HandTruth, ManoTruth, Sample
 from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.evaluation import hamer_run
+from hand_perception.evaluation.hamer_benchmarks import (
+    BENCHMARKS,
+    HandBenchmark,
+    benchmark_for,
+)
 from hand_perception.evaluation.hamer_hands import (
     DOUBLED,
     THREE_BY_FOUR,
@@ -23,12 +28,7 @@ from hand_perception.evaluation.hamer_hands import (
     find_hands,
     see_hands,
 )
-from hand_perception.evaluation.hamer_run import (
-    BENCHMARKS,
-    HandBenchmark,
-    benchmark_for,
-    evaluate_hamer,
-)
+from hand_perception.evaluation.hamer_run import evaluate_hamer
 from hand_perception.evaluation.hamer_scores import score_hands, sum_up
 from hand_perception.models.hamer.network import HamerNetwork
 from hand_perception.models.hand_model import load_hand_model
