@@ -4,6 +4,7 @@ import shutil
 
 import ego_trees
 import pytest
+from data_commands import check, levels
 
 from hand_perception.cli.main import main
 
@@ -24,24 +25,6 @@ def copy(trees, tmp_path):
         return shutil.copytree(trees / kind, tmp_path / kind)
 
     return make
-
-
-def check(capsys, *arguments):
-    """Run the command: its exit code, and (level, topic) to the texts and advices."""
-    code = main(['data', 'check', *map(str, arguments)])
-    found = {}
-    topic = None
-    for line in capsys.readouterr().out.splitlines():
-        if line.startswith(' '):
-            found[topic][-1] += line.strip()
-            continue
-        topic = (line[:5].strip(), line[6:19].strip())
-        found.setdefault(topic, []).append(line[20:])
-    return code, {key: ' | '.join(texts) for key, texts in found.items()}
-
-
-def levels(found):
-    return {level for level, _ in found}
 
 
 def test_a_whole_folder_of_fpha_is_counted_and_returns_0(trees, capsys):
