@@ -152,7 +152,8 @@ def crop_sample(
     """Cut the hand of a sample with T = N = 1.
 
     Raises:
-        DatasetError: there is not one hand in one image, or nothing tells where it is.
+        DatasetError: there is not one hand in one image, nothing tells where it is, or it has no
+            size.
     """
     if sample.images.shape[0] != 1 or len(sample.is_right) != 1:
         raise DatasetError(
@@ -165,6 +166,8 @@ def crop_sample(
     box = _box(truth, confidence_2d, sample.segment)
     center = (box[:2] + box[2:]) / np.float32(2)
     side, expansion = square_side(box[2:] - box[:2], rule=square_rule, growth=box_growth)
+    if not side >= 1:  # NaN as well
+        raise DatasetError(f'the hand in {sample.segment} is {side:g} pixels large')
     affine = crop_affine(center, side, change, is_right=is_right, image_width=width)
     mano, turn = truth.mano, change.rotation_deg
     has_pose = mano is not None and bool(mano.has_pose[0, 0])

@@ -5,6 +5,7 @@ programs this one is. A run that goes on at any batch, with any number of loadin
 what it would have got; two programs with B samples each see what one with 2 B does.
 """
 
+import multiprocessing
 import signal
 import time
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from hand_perception.errors import ConfigError
+from hand_perception.errors import ConfigError, HandPerceptionError
 from hand_perception.training.task import Batch, Collate, Draw, DrawDataset
 
 #: Keeps these numbers apart from those that samples are augmented with.
@@ -92,7 +93,8 @@ class Loader:
 
     Attributes:
         order: of the samples.
-        waited_s: time spent waiting for batches since the last ``reset_times``.
+        waited_s: time spent waiting for batches since the last ``reset_times``; that of the first
+            one includes the start of the processes.
         worked_s: time that the caller took between batches.
     """
 
@@ -120,32 +122,43 @@ class Loader:
         self._workers, self._prefetch = workers, prefetch
 
     def batches(self, first: int, device: torch.device) -> Iterator[Batch]:
-        """Read batches from one on, without end; the first is counted over all epochs."""
-        workers: dict[str, Any] = {}
-        if self._workers:
-            # Not forked: threads of OpenCV, of a GPU or of a log do not survive that.
-            workers = {
-                'multiprocessing_context': 'forkserver', 'prefetch_factor': self._prefetch,
-                'worker_init_fn': _start_worker,
-            }  # fmt: skip
+        """Read batches from one on, without end; the first is counted over all epochs.
+
+        Raises:
+            DatasetError: a sample is damaged; the same error whoever reads.
+        """
         batches = iter(
             DataLoader(
-                self._data,  # type: ignore[arg-type]  # asked by draws, not by numbers
-                batch_sampler=self.order.from_batch(first),
+                _BatchReader(self._data, self._collate),
+                sampler=self.order.from_batch(first),
+                batch_size=None,
                 num_workers=self._workers,
-                collate_fn=self._collate,
+                collate_fn=_as_read,
                 pin_memory=device.type == 'cuda',
-                **workers,
+                **(self._process_options() if self._workers else {}),
             )
         )
         asked = time.perf_counter()
         while True:
-            batch = next(batches).to(device)
+            read = next(batches)
+            if isinstance(read, HandPerceptionError):
+                raise read
+            batch = read.to(device)
             given = time.perf_counter()
             self.waited_s += given - asked
             yield batch
             asked = time.perf_counter()
             self.worked_s += asked - given
+
+    def _process_options(self) -> dict[str, Any]:
+        # Not forked off this process: threads of OpenCV, of a GPU or of a log do not survive that.
+        # They are forked off one that has imported what they need and done nothing else.
+        context = multiprocessing.get_context('forkserver')
+        context.set_forkserver_preload([__name__])
+        return {
+            'multiprocessing_context': context, 'prefetch_factor': self._prefetch,
+            'worker_init_fn': _start_worker,
+        }  # fmt: skip
 
     @property
     def waiting_share(self) -> float:
@@ -156,6 +169,24 @@ class Loader:
     def reset_times(self) -> None:
         """Start measuring anew."""
         self.waited_s = self.worked_s = 0.0
+
+
+class _BatchReader(Dataset[Any]):
+    """Reads whole batches, in whatever process; what is wrong with a sample is handed on."""
+
+    def __init__(self, data: DrawDataset, collate: Collate) -> None:
+        self._data, self._collate = data, collate
+
+    def __getitem__(self, draws: list[Draw]) -> Batch | HandPerceptionError:
+        try:
+            return self._collate([self._data[draw] for draw in draws])
+        except HandPerceptionError as error:
+            # Raised in another process it would come with that one's traceback as its message.
+            return error
+
+
+def _as_read(batch: Any) -> Any:
+    return batch
 
 
 def _start_worker(number: int) -> None:

@@ -194,7 +194,7 @@ def test_draws_follow_the_published_distributions():
         assert low <= values.min() < low + 0.01 < high - 0.01 < values.max() <= high
         assert abs(values.mean() - (low + high) / 2) < 0.03 * (high - low)
     blur = np.concatenate([change.blur_px for change in changes])
-    assert 0 <= blur.min() and blur.max() <= 0.5 and abs(blur.mean() - 0.25) < 0.01
+    assert blur.min() >= 0 and blur.max() <= 0.5 and abs(blur.mean() - 0.25) < 0.01
     orders = np.concatenate([change.orders for change in changes])
     assert len(np.unique(orders, axis=0)) == 24  # anew for each image
 
