@@ -105,7 +105,7 @@ def beside_published(
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Write rows as lines, columns below each other; the first one is of names."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     return [
         '  '.join(
             cell.rjust(width) if column else cell.ljust(width)
