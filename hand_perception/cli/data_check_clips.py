@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from hand_perception.cli.doctor import FAIL, OK, WARN, Finding
 from hand_perception.cli.problems import NOT_COMPARABLE, Problems, count
-from hand_perception.datasets import fpha, h2o
+from hand_perception.datasets import fpha, h2o, synthetic_files
 from hand_perception.datasets.clips import ImageSource, open_images, open_split, window_starts
 from hand_perception.datasets.image_files import ImageFiles
 from hand_perception.datasets.image_lmdb import DATA_FILE, LmdbImages, lmdb_folder
@@ -17,8 +17,10 @@ from hand_perception.datasets.sample import UNKNOWN
 from hand_perception.datasets.segments import Segment, Split
 from hand_perception.errors import HandPerceptionError
 
-#: Where the published data sets come from.
-SOURCES: Final = {fpha.NAME: fpha.SOURCE, h2o.NAME: h2o.SOURCE}
+#: Where data sets come from.
+SOURCES: Final = {
+    fpha.NAME: fpha.SOURCE, h2o.NAME: h2o.SOURCE, synthetic_files.NAME: synthetic_files.SOURCE,
+}  # fmt: skip
 #: Segments of the published splits.
 _PUBLISHED: Final = {
     (fpha.NAME, 'train'): 600, (fpha.NAME, 'test'): 575,
@@ -189,7 +191,7 @@ def _damaged(split: Split, images: ImageSource, *, all_images: bool) -> Problems
 
 
 def _source(split: Split) -> str:
-    return SOURCES.get(split.dataset, 'where this folder was made')
+    return SOURCES[split.dataset]
 
 
 def _where_from(split: Split) -> str:
@@ -206,8 +208,9 @@ def _where_from(split: Split) -> str:
 def _what(split: Split, images: ImageSource) -> str:
     if isinstance(images, LmdbImages):
         return f'the LMDB folder {images.folder}'
-    is_original = isinstance(images, ImageFiles) and images.is_original
-    what = 'original image files' if is_original else 'image files of 480 x 270'
+    if not isinstance(images, ImageFiles):
+        return 'tar files'
+    what = 'original image files' if images.is_original else 'image files of 480 x 270'
     if (lmdb_folder(split) / DATA_FILE).is_file():
         what += ' (an LMDB folder is there, but the package lmdb is not installed)'
     return what
