@@ -163,8 +163,7 @@ class Run:
                         self._fabric, self._trained, batch, share=1 / run.accumulate
                     )
                 )
-        for one in trained:
-            one.step(clip_gradients=optimizer.clip_gradients)
+        Trained.step(trained, clip_gradients=optimizer.clip_gradients)
         self.step += 1
         self._fresh.append(
             {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}

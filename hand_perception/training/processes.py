@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hand_perception.errors import ConfigError
 from hand_perception.models.device import select_device
 from hand_perception.optional import require
 from hand_perception.training.batches import mapped_tensors
@@ -27,7 +28,7 @@ def make_fabric(run: RunSettings) -> Any:
     """Make the ``Fabric`` of lightning-fabric; torchrun's environment tells of other processes.
 
     Raises:
-        ConfigError: there is no such device.
+        ConfigError: there is no such device, or it lacks the precision.
         MissingPackageError: lightning-fabric is not installed.
     """
     purpose = 'training'
@@ -35,6 +36,11 @@ def make_fabric(run: RunSettings) -> Any:
     logging.getLogger('lightning_fabric').setLevel(logging.WARNING)
     logging.getLogger('lightning.fabric').setLevel(logging.WARNING)
     kind = select_device(run.device).type
+    if kind == 'cpu' and run.precision == '16-mixed':
+        raise ConfigError(
+            'run.precision 16-mixed needs a GPU; a CPU has 32-true, as exact as it gets, and '
+            'bf16-mixed'
+        )
     here = int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
     everywhere = int(os.environ.get('WORLD_SIZE', '1'))
     strategy: Any = 'auto'
@@ -94,14 +100,24 @@ class Trained:
         (result,) = self._wrapped(_Parcel(*arguments, **named)).content
         return _full(result)
 
-    def step(self, *, clip_gradients: float) -> None:
+    @staticmethod
+    def step(modules: Sequence['Trained'], *, clip_gradients: float) -> None:
         """Change the parameters and forget the gradients."""
-        if clip_gradients:
-            self._fabric.clip_gradients(
-                self._wrapped, self._stepper, max_norm=clip_gradients, error_if_nonfinite=False
-            )
-        self._stepper.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        scaler = None
+        for one in modules:
+            if clip_gradients:
+                one._fabric.clip_gradients(
+                    one._wrapped, one._stepper, max_norm=clip_gradients, error_if_nonfinite=False
+                )
+            scaler = getattr(one._fabric.strategy.precision, 'scaler', None)
+            if scaler is None:
+                one._stepper.step()
+            else:
+                # Not by lightning-fabric, which would change the scale between two optimizers.
+                scaler.step(one.optimizer)
+            one.optimizer.zero_grad(set_to_none=True)
+        if scaler is not None:
+            scaler.update()
 
     @staticmethod
     @contextmanager

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from hand_perception.errors import ConfigError
 from hand_perception.training.log import RunLog
 from hand_perception.training.loop import Outcome, Run
 from hand_perception.training.networks import Network
@@ -66,6 +67,11 @@ def run_training(
     run = Run(task, sections, fabric, folder)
     has_state = resume and folder.state.exists()
     before = (run.go_on().settings if has_state else None) or {}
+    if fabric.broadcast(run.step) != run.step:
+        raise ConfigError(
+            f'the first process goes on after another step than this one ({run.step}): {out} must '
+            'be one folder that all machines see'
+        )
     if fabric.is_global_zero:
         folder.write_settings(sections)
         folder.add_start(

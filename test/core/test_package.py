@@ -81,6 +81,13 @@ def test_wheel_holds_every_module_but_the_ros_layer(wheel):
     assert not [name for name in wheel if name.startswith('hand_perception/ros/')]
 
 
+def test_wheel_holds_every_training_file(wheel):
+    files = {path.name for path in (ROOT / 'config' / 'train').glob('*.yaml')}
+    place = 'share/hand_perception/config/train/'
+    assert files
+    assert {name.split(place)[1] for name in wheel if place in name} == files
+
+
 @pytest.mark.parametrize('modules', ['.', 'lib/python3.12/site-packages'])
 def test_labels_are_found_where_pip_puts_them(wheel_path, tmp_path, modules):
     """Unpack as pip does: with --target modules and data side by side, else below a prefix."""
