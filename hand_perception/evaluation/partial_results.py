@@ -180,13 +180,21 @@ def run_parts(
         wait()
         mine = [n for n in range(rank.number, len(names), rank.count) if not results.is_known(n)]
         bar = tqdm(
-            mine, unit=unit, disable=None if rank.is_first else True, desc='evaluate',
-            initial=0, total=len(mine),
-        )  # fmt: skip
+            total=len(mine), unit=unit, desc='evaluate', disable=None if rank.is_first else True
+        )
         with bar:
-            for number, prepared in _ahead(mine, prepare, workers):
-                results.save(number, compute(number, prepared))
-                bar.update()
+            try:
+                for number, prepared in _ahead(mine, prepare, workers):
+                    results.save(number, compute(number, prepared))
+                    bar.update()
+            except BaseException:
+                if results.folder is not None:
+                    kept = len(list(results.folder.glob('*.npz')))
+                    _logger.warning(
+                        '%d of %d parts are kept in %s; go on with --resume',
+                        kept, len(names), results.folder,
+                    )  # fmt: skip
+                raise
         wait()
     return results if rank.is_first else None
 

@@ -2,9 +2,6 @@
 
 import errno
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,23 +13,6 @@ from hand_perception.evaluation.whole_files import whole_file
 
 NAMES = ('first', 'second', 'third', 'fourth')
 IDENTITY = {'sha256': 'abc', 'windows': [128, 16]}
-
-# Two processes that torchrun would have started; each computes what the other does not.
-WORKER = """
-import sys
-from pathlib import Path
-import numpy as np
-from hand_perception.evaluation.partial_results import run_parts
-from hand_perception.evaluation.ranks import Rank
-
-def compute(number, prepared):
-    return {'number': np.array(number), 'by': np.array(rank.number)}
-
-rank = Rank.from_environment()
-results = run_parts(Path(sys.argv[1]), list('abcde'), compute, identity={}, rank=rank)
-if results is not None:
-    print([(int(part['number']), int(part['by'])) for part in results])
-"""
 
 
 class Computer:
@@ -103,25 +83,6 @@ def test_a_damaged_part_is_computed_again(tmp_path, caplog):
     assert 'is damaged and computed anew' in caplog.text
 
 
-def test_two_processes_share_the_parts_and_the_first_one_has_them_all(tmp_path, free_port):
-    processes = [
-        subprocess.Popen(
-            [sys.executable, '-c', WORKER, str(tmp_path)],
-            env=os.environ | {
-                'RANK': str(number), 'LOCAL_RANK': str(number), 'WORLD_SIZE': '2',
-                'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port),
-                'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(Path(__file__).resolve().parents[2]),
-            },
-            stdout=subprocess.PIPE, text=True,
-        )
-        for number in range(2)
-    ]  # fmt: skip
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert outputs[0].strip() == str([(0, 0), (1, 1), (2, 0), (3, 1), (4, 0)])
-    assert outputs[1] == ''
-
-
 def test_several_processes_need_a_folder():
     with pytest.raises(ConfigError, match='--out'):
         Computer().run(None, rank=Rank(number=1, count=2))
@@ -146,13 +107,3 @@ def test_a_full_disk_leaves_the_old_file_as_it_was(tmp_path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert path.read_text() == 'old'
     assert [entry.name for entry in tmp_path.iterdir()] == ['metrics.json']
-
-
-@pytest.fixture
-def free_port():
-    """A port that nobody listens at."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
