@@ -102,6 +102,9 @@ def evaluate_hamer(
         return None
     scores = sum_up(results)
     notes = _notes(scores)
+    tables = _group_tables(results, groups)
+    if tables:
+        notes.append('? marks numbers from memory, not checked; sources: docs/results.md')
     if folder is not None and benchmark.submission:
         notes.append(_submit(results, folder, benchmark.submission))
     return Report(
@@ -114,7 +117,7 @@ def evaluate_hamer(
             'hands': scores.num_hands,
             'squares': str(benchmark.square),
         },
-        tables=_group_tables(results, groups),
+        tables=tables,
         curves=scores.curves,
         notes=notes,
     )
@@ -162,17 +165,15 @@ def _group_tables(results: PartialResults, groups: Sequence[str]) -> list[Table]
         scores = sum_up(
             results.read(number) for number, group in enumerate(groups) if group == name
         )
-        published = published_for(hint_part(name))
-        columns, rows = beside_published(scores.figures, published)
-        if not published:
+        columns, rows = beside_published(scores.figures, published_for(hint_part(name)))
+        if len(rows) == 1:  # nothing was published
             columns = tuple(scores.figures)
-            rows = [
-                ('measured', *(KINDS[key].text(value) for key, value in scores.figures.items()))
-            ]
+            rows = [('measured', *(KINDS[key].text(scores.figures[key]) for key in columns))]
         tables.append(
             Table(
-                name=name, title=f'{name}, {scores.num_hands:,} hands',
-                columns=('method', *(KINDS[key].heading for key in columns)), rows=rows,
+                name=name, title=f'{name}, {scores.num_hands:,} hands; PCK in %',
+                columns=('method', *(KINDS[key].name.removeprefix('PCK') for key in columns)),
+                rows=rows,
             )
         )  # fmt: skip
     return tables

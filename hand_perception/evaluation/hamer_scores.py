@@ -26,7 +26,7 @@ from hand_perception.geometry import mirror_axis_angle, mirror_points
 from hand_perception.models.hand_model import HandModel
 
 #: Errors over the size of the box; 0.05, 0.1 and 0.15 are reported, all are drawn.
-PCK_STEPS: Final = tuple(step / 100 for step in range(1, 31))
+PCK_STEPS: Final = tuple(step / 100 for step in range(31))
 _REPORTED: Final = {'05': 0.05, '10': 0.1, '15': 0.15}
 _MESH: Final = 'mesh_'
 _PCK: Final = 'pck_'

@@ -10,9 +10,10 @@ import hamer_files
 import numpy as np
 import pytest
 import torch
+from drawn_hands import BENCHMARK, SIZE, DrawnHands, K, blank, changed, drawn, sample
 
 from hand_perception.datasets.hands import open_hands
-from hand_perception.datasets.sample import HandTruth, ManoTruth, Sample
+from hand_perception.datasets.sample import ManoTruth
 from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.evaluation import hamer_run
 from hand_perception.evaluation.hamer_benchmarks import (
@@ -34,83 +35,12 @@ from hand_perception.models.hamer.network import HamerNetwork
 from hand_perception.models.hand_model import load_hand_model
 
 CROPS = Path(__file__).parents[1] / 'data' / 'hamer_crops.npz'
-K = np.array([[300.0, 0, 150], [0, 320, 110], [0, 0, 1]], np.float32)
-SIZE = (300, 220)
-BENCHMARK = HandBenchmark(square=THREE_BY_FOUR, with_pck=True, with_scaled=True)
 
 
 @pytest.fixture(scope='module')
 def network(tmp_path_factory):
     folder = hamer_files.write_flat(tmp_path_factory.mktemp('hamer'))
     return HamerNetwork.load(folder, device='cpu')
-
-
-@dataclasses.dataclass
-class DrawnHands:
-    """Hands of a list, in pictures of noise."""
-
-    samples: list[Sample]
-    dataset: str = 'drawn'
-    split: str = 'test'
-
-    def __len__(self):
-        return len(self.samples)
-
-    def __getitem__(self, index):
-        return self.samples[index]
-
-    def name(self, index):
-        return self.samples[index].segment
-
-
-def picture(number):
-    rng = np.random.default_rng(number)
-    noise = rng.integers(0, 256, (SIZE[1] // 10, SIZE[0] // 10, 3), np.uint8)
-    return cv2.resize(noise, SIZE)
-
-
-def sample(number, truth, *, is_right=True, image=None):
-    return Sample(
-        dataset='drawn', segment=f'{number:03d}', truth=truth, is_right=(is_right,), K=K[None],
-        images=(picture(number) if image is None else image)[None], action=-1, object=-1,
-        not_padding=np.ones(1, np.bool_), frames=np.zeros(1, np.int64),
-    )  # fmt: skip
-
-
-def blank(number):
-    box = np.array([80 + number, 40, 190, 150 + number], np.float32)
-    return HandTruth(
-        joints_3d=np.zeros((1, 1, 21, 3), np.float32),
-        joints_2d=np.zeros((1, 1, 21, 2), np.float32),
-        hand_valid=np.ones((1, 1), np.bool_),
-        boxes=box[None, None],
-    )
-
-
-def drawn(network, count, *, is_right=True):
-    """Hands whose truth is what the network says of them, somewhere in the camera."""
-    hands = DrawnHands([sample(n, blank(n), is_right=is_right) for n in range(count)])
-    found = find_hands(network, see_hands(hands, range(count), BENCHMARK.square), batch=3)
-    place = np.array([0.05, -0.02, 0.6], np.float32)
-    for number, item in enumerate(hands.samples):
-        truth = dataclasses.replace(
-            item.truth,
-            joints_3d=(found.keypoints[number] + place)[None, None],
-            vertices=(found.vertices[number] + place)[None, None],
-            joints_2d=found.keypoints_px[number].astype(np.float32)[None, None],
-            is_occluded=(np.arange(21) % 3 == 0)[None, None],
-        )
-        hands.samples[number] = dataclasses.replace(item, truth=truth)
-    return hands, found
-
-
-def changed(hands, change):
-    """The same hands with another truth: ``change`` gives fields from a truth."""
-    samples = [
-        dataclasses.replace(item, truth=dataclasses.replace(item.truth, **change(item.truth)))
-        for item in hands.samples
-    ]
-    return DrawnHands(samples)
 
 
 def evaluate(hands, network, **options):
