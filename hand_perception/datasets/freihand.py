@@ -27,7 +27,9 @@ VERSIONS: Final = ('gs', 'hom', 'sample', 'auto')
 #: Begin of the names of the tables, and folder of the images.
 FOLDERS: Final = {'train': 'training', 'test': 'evaluation'}
 
+#: Pixels of the square images.
 IMAGE_SIZE: Final = 224
+_MIDDLE: Final = IMAGE_SIZE * np.array([0.25, 0.25, 0.75, 0.75])
 _NUM_VERTICES: Final = 778
 #: 48 numbers of pose, 10 of shape, 2 for the place of the root and 1 for the scale.
 _MANO_NUMBERS: Final = 61
@@ -85,15 +87,14 @@ class FreihandTable:
     def truth(self, index: int) -> HandTruth:
         """Give the annotation of an image.
 
-        The box is the tight one around the joints in training, which has none of its own, and the
-        whole image in the test split: FreiHAND's images are crops around the hand.
+        FreiHAND has no boxes; they are the tight ones around the joints. Without answers it is
+        the middle half of the image, since FreiHAND's images are crops around the hand: grown to
+        twice its size, as boxes are before hands are cut out, it is the whole image.
         """
         number = index % len(self.intrinsics)
         joints = None if self.joints is None else self.joints[number]
         pixels = None if joints is None else project(joints, self.intrinsics[number])
-        box = np.array([0, 0, IMAGE_SIZE, IMAGE_SIZE], np.float64)
-        if self.split == 'train' and pixels is not None:
-            box = box_around(pixels)
+        box = _MIDDLE if pixels is None else box_around(pixels)
         mano = None
         if self.mano is not None:
             pose = self.mano[number, _POSE].copy()

@@ -88,11 +88,12 @@ def test_freihand_joints_boxes_and_pictures_are_those_of_the_hand(roots):
         assert np.abs(level).max() <= JPEG_LEVELS
 
 
-def test_freihand_test_split_has_meshes_and_the_whole_image_as_its_box(roots):
+def test_freihand_test_split_has_meshes_and_boxes_around_its_joints(roots):
     hands = open_hands('freihand', roots['freihand'], 'test')
     drawn = hand_trees.tree_hand(11)
     np.testing.assert_allclose(hands.truth(1).vertices[0, 0], drawn.vertices, atol=METRES)
-    assert hands.truth(1).boxes.tolist() == [[[0, 0, 224, 224]]]
+    box = [*drawn.pixels.min(0), *drawn.pixels.max(0)]
+    np.testing.assert_allclose(hands.truth(1).boxes[0, 0], box, atol=PIXELS)
     without = open_hands('freihand', roots['freihand'], 'test', with_vertices=False)
     assert without.truth(1).vertices is None
 
@@ -116,7 +117,7 @@ def test_freihand_without_published_answers_gives_images_whose_joints_are_unknow
     assert not truth.hand_valid.any()
     assert not truth.confidence_3d.any() and not truth.joints_3d.any()
     assert truth.vertices is None and truth.mano is None
-    assert truth.boxes is not None
+    assert truth.boxes.tolist() == [[[56, 56, 168, 168]]]  # twice as large it is the whole image
 
 
 @pytest.mark.parametrize('version', ['v2', 'v3'])
