@@ -138,17 +138,22 @@ class Loader:
                 **(self._process_options() if self._workers else {}),
             )
         )
-        asked = time.perf_counter()
-        while True:
-            read = next(batches)
-            if isinstance(read, HandPerceptionError):
-                raise read
-            batch = read.to(device)
-            given = time.perf_counter()
-            self.waited_s += given - asked
-            yield batch
+        try:
             asked = time.perf_counter()
-            self.worked_s += asked - given
+            while True:
+                read = next(batches)
+                if isinstance(read, HandPerceptionError):
+                    raise read
+                batch = read.to(device)
+                given = time.perf_counter()
+                self.waited_s += given - asked
+                yield batch
+                asked = time.perf_counter()
+                self.worked_s += asked - given
+        finally:
+            # Now, and not when the error that names this frame is: the processes would be waited
+            # for in vain.
+            del batches
 
     def _process_options(self) -> dict[str, Any]:
         # Not forked off this process: threads of OpenCV, of a GPU or of a log do not survive that.

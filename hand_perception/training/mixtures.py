@@ -49,6 +49,8 @@ class Mixture:
                 raise ConfigError(f'data set {place} of the mixture has no samples')
         self.parts = tuple(parts)
         self.shares = tuple(float(weight) / float(sum(weights)) for weight in weights)
+        # The last end is above 1, whatever the sum was rounded to.
+        self._ends = np.cumsum((*self.shares[:-1], 2.0))
         self._length = sum(len(part) for part in parts) if length is None else length
         self._seed = seed
 
@@ -67,6 +69,6 @@ class Mixture:
         The epoch handed on counts draws, so that a sample that comes twice is changed twice.
         """
         rng = np.random.default_rng((self._seed, *draw, _STREAM))
-        part = int(rng.choice(len(self.parts), p=self.shares))
+        part = int(np.searchsorted(self._ends, rng.random(), side='right'))
         number = int(rng.integers(len(self.parts[part])))
         return part, Draw(draw.epoch * self._length + draw.number, number)
