@@ -38,9 +38,8 @@ class HandBenchmark:
 
 
 #: By kind of data set; those of HaMeR's evaluation files by the benchmark that a file is of.
-#: FreiHAND's images are crops already, and the box of its test split is the whole image.
 BENCHMARKS: Final = {
-    'freihand': HandBenchmark(square=THREE_BY_FOUR, submission='freihand'),
+    'freihand': HandBenchmark(square=DOUBLED_THREE_BY_FOUR, submission='freihand'),
     'ho3d': HandBenchmark(square=DOUBLED_THREE_BY_FOUR, with_scaled=True, submission='ho3d'),
     'hint': HandBenchmark(square=DOUBLED, with_pck=True),
     'synthetic': HandBenchmark(square=DOUBLED, with_pck=True, hand_model='default'),
@@ -78,12 +77,7 @@ def benchmark_for(kind: str, root: Path, split: str) -> HandBenchmark:
             f'{", ".join(name for name in BENCHMARKS if "/" not in name)} and hamer_eval'
         )
     benchmark = BENCHMARKS[kind]
-    if split == 'test':
-        return benchmark
-    is_tight = benchmark.square == THREE_BY_FOUR
-    return replace(
-        benchmark, submission='', square=DOUBLED_THREE_BY_FOUR if is_tight else benchmark.square
-    )
+    return benchmark if split == 'test' else replace(benchmark, submission='')
 
 
 def published_name(hands: HandImages, root: Path) -> str:
