@@ -129,3 +129,26 @@ def test_choices_of_another_kind_are_refused(tmp_path, capsys):
     assert 'hint takes version, got mano_dir' in found['FAIL', 'val']
     assert main(['data', 'check', 'hint', str(tmp_path), '--split', 'dev']) == 2
     assert 'hint has the splits train, val, test, got --split dev' in capsys.readouterr().err
+
+
+def test_a_synthetic_set_is_checked_and_a_truncated_or_mixed_up_one_is_named(tmp_path, capsys):
+    words = '--subjects 1 --held-out 1 --recordings 1 --frames 2 --size 96x54 --processes 1'
+    assert main(['data', 'make-synthetic', str(tmp_path), *words.split()]) == 0
+    capsys.readouterr()
+    code, found = check(capsys, 'synthetic', tmp_path)
+    assert code == 0 and levels(found) == {'ok'}
+    assert found['ok', 'val'].startswith('1 segment of 1 subject (2), 2 frames')
+    assert '2 frames from tar files' in found['ok', 'train images']
+    (tar,) = (tmp_path / 'val').glob('*.tar')
+    tar.write_bytes(tar.read_bytes()[:1000])
+    code, found = check(capsys, 'synthetic', tmp_path)
+    assert code == 1
+    assert f'{tar.name} is not a whole tar file' in found['FAIL', 'val hands']
+    assert ('ok', 'test images') in found
+    table = tmp_path / 'synthetic.json'
+    content = json.loads(table.read_text())
+    content['splits']['test'][0]['subject'] = 1
+    table.write_text(json.dumps(content))
+    code, found = check(capsys, 'synthetic', tmp_path)
+    assert code == 1
+    assert 'subject 1 is in train and in test; the splits are mixed up' in found['FAIL', 'test']
