@@ -54,6 +54,10 @@ def add_parser(networks: Any) -> None:
         '--offline-only', action='store_true', help='leave the engines of a stream out'
     )
     parser.add_argument(
+        '--mean-pose', action='store_true',
+        help='set the errors of the mean pose of the training split beside',
+    )  # fmt: skip
+    parser.add_argument(
         '--precision', choices=tuple(DTYPES), default='fp32', help='of the backbone'
     )
     parser.set_defaults(run=run)
@@ -72,6 +76,9 @@ def run(options: argparse.Namespace) -> int:
     kind, root = parse_data(options.data, KINDS)
     split = open_split(
         kind, root, choose_split(options.split, SPLITS[kind], 'test'), hands=options.hands
+    )
+    trained_on = (
+        open_split(kind, root, 'train', hands=options.hands) if options.mean_pose else None
     )
     rank = Rank.from_environment()
     device = rank.device(options.device)
@@ -107,7 +114,10 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if results is None:
         return 0
-    report, scores = htt_report(split, windows, results, facts)
+    trained_on = (
+        open_split(kind, root, 'train', hands=options.hands) if options.mean_pose else None
+    )
+    report, scores = htt_report(split, windows, results, facts, trained_on=trained_on)
     written = [] if options.out is None else write_answers(options.out, split, results, scores)
     tell(report, options, written)
     return 0

@@ -23,6 +23,7 @@ from hand_perception.evaluation.htt_run import (
     benchmark_of,
     sliding_name,
 )
+from hand_perception.evaluation.mean_pose import mean_pose, mean_pose_scores, mean_pose_table
 from hand_perception.evaluation.partial_results import Arrays, PartialResults
 from hand_perception.evaluation.plots import Curve
 from hand_perception.evaluation.report import Report, Table
@@ -117,7 +118,12 @@ class HttScores:
 
 
 def htt_report(
-    split: Split, windows: HttWindows, parts: PartialResults, facts: Mapping[str, object]
+    split: Split,
+    windows: HttWindows,
+    parts: PartialResults,
+    facts: Mapping[str, object],
+    *,
+    trained_on: Split | None = None,
 ) -> tuple[Report, HttScores]:
     """Put the figures of all parts together.
 
@@ -126,6 +132,7 @@ def htt_report(
         windows: how images were put together.
         parts: one for each segment.
         facts: what else is told of the evaluation.
+        trained_on: split whose mean pose is set beside the network; None: nothing is.
     """
     scores = HttScores(split, windows, parts)
     actions, objects = scores.actions, scores.objects
@@ -143,6 +150,9 @@ def htt_report(
             'their answers are in the files, and count for no figure'
         )
     tables = [_engine_table(windows, scores)] if windows.with_engines else []
+    if trained_on is not None:
+        mean = mean_pose_scores(mean_pose(trained_on), split)
+        tables.append(mean_pose_table(scores.poses[OFFLINE], mean, trained_on.name))
     benchmark = f'{split.dataset}/{split.name}'
     report = Report(
         title=f'HTT on {benchmark}',

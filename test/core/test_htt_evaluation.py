@@ -15,6 +15,7 @@ from hand_perception.errors import ConfigError
 from hand_perception.evaluation.htt_engines import run_engine
 from hand_perception.evaluation.htt_report import htt_report
 from hand_perception.evaluation.htt_run import HttEvaluation, HttWindows
+from hand_perception.evaluation.mean_pose import mean_pose, mean_pose_scores, mean_pose_table
 from hand_perception.evaluation.partial_results import PartialResults
 from hand_perception.models.htt.lift import lift
 from hand_perception.models.htt.network import HttNetwork
@@ -267,3 +268,18 @@ def test_weights_of_another_data_set_are_refused_by_their_classes(trees):
     with pytest.raises(ConfigError, match=r'21 joints \(the data: 42\), 45 actions'):
         evaluation.check_network(num_joints=21, num_actions=45, num_objects=26)
     evaluation.check_network(num_joints=42, num_actions=36, num_objects=8)
+
+
+def test_the_mean_pose_is_scored_like_a_network(h2o, trees):
+    train = open_split('h2o', trees.h2o, 'train')
+    mean = mean_pose(train)
+    joints = np.concatenate([train.truth(segment).joints_3d for segment in train.segments])
+    np.testing.assert_allclose(mean.reshape(2, 21, 3), joints.mean(0), atol=1e-7)
+    scores = mean_pose_scores(mean, h2o.split)
+    true = np.concatenate([h2o.split.truth(segment).joints_3d for segment in h2o.split.segments])
+    distance = np.linalg.norm(true - mean.reshape(2, 21, 3), axis=-1).mean((0, 2))
+    assert [scores[side].camera.mean_m for side in ('left', 'right')] == pytest.approx(distance)
+    table = mean_pose_table(h2o.scores.poses['offline'], scores, 'train')
+    ours, theirs, ratio = (row[1] for row in table.rows)
+    assert ours == pytest.approx(h2o.report.figures['mepe_left'])
+    assert ratio == pytest.approx(theirs / ours)
