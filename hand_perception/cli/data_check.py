@@ -6,7 +6,7 @@ from typing import Final
 
 from hand_perception.cli import data_check_clips, data_check_hands
 from hand_perception.cli.doctor import FAIL, Finding
-from hand_perception.datasets import clips, hands
+from hand_perception.datasets import clips, hands, shard_hands
 from hand_perception.errors import HandPerceptionError
 
 #: Kinds that are looked at as clips, and those as single hands.
@@ -39,6 +39,8 @@ def check(
             advice=f'{source}see docs/datasets.md',
         )  # fmt: skip
         return
+    if kind == shard_hands.NAME:  # any of the splits may have been packed
+        splits = [name for name in splits if shard_hands.has_split(folder, name)] or splits
     for name in splits:
         try:
             if kind in clips.KINDS:

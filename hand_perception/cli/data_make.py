@@ -1,11 +1,18 @@
-"""``hand_perception data make-synthetic``: data sets that we make ourselves."""
+"""``hand_perception data make-...``: data sets of our own, and other forms of published ones."""
 
 import argparse
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from hand_perception.datasets import clips, hands
+from hand_perception.datasets.image_lmdb import lmdb_folder
+from hand_perception.datasets.make_lmdb import write_lmdb
+from hand_perception.datasets.make_shards import Frames, Images, ShardOptions, write_shards
+from hand_perception.datasets.segments import Split
 from hand_perception.datasets.synthetic_files import TABLE
 from hand_perception.errors import ConfigError
 from hand_perception.synthetic.data_set import write_data_set
@@ -14,6 +21,12 @@ from hand_perception.synthetic.people import SCRIPT_CHOICES, DataSpec
 
 def add_actions(actions: Any) -> None:
     """Add the actions of ``hand_perception data`` that make something."""
+    _add_synthetic(actions)
+    _add_lmdb(actions)
+    _add_shards(actions)
+
+
+def _add_synthetic(actions: Any) -> None:
     usual = DataSpec()
     action = actions.add_parser(
         'make-synthetic', help='render people with exact truth; goes on where it stopped'
@@ -47,17 +60,115 @@ def add_actions(actions: Any) -> None:
         '--variety', type=float, default=usual.variety, metavar='SHARE',
         help='how far places and turns of hands stray, 0 to 1 (1)',
     )  # fmt: skip
+    _add_processes(action)
+    action.set_defaults(run=run_synthetic)
+
+
+def _add_processes(action: Any) -> None:
     action.add_argument(
         '--processes', type=int, default=os.cpu_count() or 1, metavar='N',
-        help='that render side by side (one for each core)',
+        help='that work side by side (one for each core)',
     )  # fmt: skip
-    action.set_defaults(run=run_synthetic)
+
+
+def _add_lmdb(actions: Any) -> None:
+    action = actions.add_parser(
+        'make-lmdb', help='pack the images of clips into lmdb_imgs/SPLIT of their folder'
+    )
+    action.add_argument('kind', choices=clips.KINDS, metavar='KIND', help=', '.join(clips.KINDS))
+    action.add_argument('folder', metavar='DIR', help='folder of the data set')
+    action.add_argument('split', metavar='SPLIT', help='train, val or test')
+    action.add_argument(
+        '--images', choices=('auto', 'files', 'originals'), default='auto',
+        help='what to pack: small image files, originals made smaller, or what is there (auto)',
+    )  # fmt: skip
+    action.set_defaults(run=run_lmdb)
+
+
+def _add_shards(actions: Any) -> None:
+    usual = ShardOptions()
+    kinds = tuple(dict.fromkeys((*clips.KINDS, *hands.KINDS)))
+    action = actions.add_parser(
+        'make-shards', help='pack any data set into tar files of single images with their hands'
+    )
+    action.add_argument('kind', choices=kinds, metavar='KIND', help=', '.join(kinds))
+    action.add_argument('folder', metavar='DIR', help='its folder; the npz file for hamer_eval')
+    action.add_argument('split', metavar='SPLIT', help='train, val or test')
+    action.add_argument('out', metavar='OUT', help='shards go to OUT/SPLIT')
+    action.add_argument(
+        '--per-shard', type=int, default=usual.per_shard, metavar='N',
+        help=f'images of each shard ({usual.per_shard})',
+    )  # fmt: skip
+    action.add_argument(
+        '--quality', type=int, default=usual.quality, metavar='N',
+        help=f'of the JPEG files, 1 to 100 ({usual.quality})',
+    )  # fmt: skip
+    action.add_argument('--png', action='store_true', help='write PNG: larger, nothing is lost')
+    action.add_argument('--version', default='', metavar='NAME', help='of single hands: see docs')
+    action.add_argument('--mano-dir', default='', metavar='DIR', help='freihand: MANO_RIGHT.pkl')
+    action.add_argument('--images', default='', metavar='DIR', help='hamer_eval: its images')
+    _add_processes(action)
+    action.set_defaults(run=run_shards)
+
+
+def run_lmdb(options: argparse.Namespace) -> int:
+    """Write an LMDB folder with a bar."""
+    if options.split not in clips.SPLITS[options.kind]:
+        raise ConfigError(_no_split(options, clips.SPLITS[options.kind]))
+    split = clips.open_split(options.kind, options.folder, options.split)
+    images = clips.open_images(split, _image_files(split, options.images))
+    total = sum(segment.num_frames for segment in split.segments)
+    with tqdm(total=total, unit='image', disable=None) as bar:
+        for count in write_lmdb(split, images):
+            bar.update(count)
+    print(f'{lmdb_folder(split)}: {total:,} images of {len(split.segments)} segments')
+    return 0
+
+
+def _image_files(split: Split, images: str) -> str:
+    """Take small files where they are there, else originals; never an LMDB folder."""
+    if images != 'auto':
+        return images
+    small = split.image_path(split.segments[0], 0, is_original=False)
+    return 'files' if small.parent.is_dir() else 'originals'
+
+
+def run_shards(options: argparse.Namespace) -> int:
+    """Write shards with a bar."""
+    splits = {**hands.SPLITS, **clips.SPLITS}[options.kind]
+    if options.split not in splits:
+        raise ConfigError(_no_split(options, splits))
+    images: Images
+    if options.kind in clips.KINDS:
+        split = clips.open_split(options.kind, options.folder, options.split)
+        images = Frames(split, clips.open_images(split))
+    else:
+        images = hands.open_hands(
+            options.kind, options.folder, options.split, version=options.version,
+            mano_dir=options.mano_dir, images=options.images,
+        )  # fmt: skip
+    how = ShardOptions(
+        per_shard=options.per_shard, quality=options.quality, lossless=options.png
+    )  # fmt: skip
+    out = Path(options.out).expanduser() / options.split
+    source = ' '.join(filter(None, (options.kind, options.split, options.version)))
+    number = 0
+    with tqdm(total=len(images), unit='image', disable=None) as bar:
+        for count in write_shards(
+            images, out, source=source, options=how, num_processes=options.processes
+        ):
+            number += 1
+            bar.update(count)
+    print(f'{out}: {len(images):,} images in {number} shards')
+    return 0
+
+
+def _no_split(options: argparse.Namespace, splits: Sequence[str]) -> str:
+    return f'{options.kind} has the splits {", ".join(splits)}, got {options.split}'
 
 
 def run_synthetic(options: argparse.Namespace) -> int:
     """Write the data set with a bar; say what it holds."""
-    if options.processes < 1:
-        raise ConfigError(f'--processes must be 1 or more, got {options.processes}')
     spec = DataSpec(
         seed=options.seed, subjects=options.subjects, held_out=options.held_out,
         recordings=options.recordings, frames=options.frames, script=options.script,

@@ -3,19 +3,20 @@
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from hand_perception.datasets import freihand, hamer_eval, hint, ho3d, synthetic_files
+from hand_perception.datasets import freihand, hamer_eval, hint, ho3d, shard_hands, synthetic_files
 from hand_perception.datasets.hand_files import HandFiles
 from hand_perception.datasets.sample import HandTruth, Sample
 from hand_perception.datasets.synthetic_hands import SyntheticHands
 from hand_perception.errors import ConfigError
 
 KINDS: Final = (
-    freihand.NAME, ho3d.NAME, hint.NAME, hamer_eval.NAME, synthetic_files.NAME,
+    freihand.NAME, ho3d.NAME, hint.NAME, hamer_eval.NAME, synthetic_files.NAME, shard_hands.NAME,
 )  # fmt: skip
 #: Splits of each data set.
 SPLITS: Final = {
     freihand.NAME: freihand.SPLITS, ho3d.NAME: ho3d.SPLITS, hint.NAME: hint.SPLITS,
     hamer_eval.NAME: hamer_eval.SPLITS, synthetic_files.NAME: synthetic_files.SPLITS,
+    shard_hands.NAME: shard_hands.SPLITS,
 }  # fmt: skip
 #: Kinds whose root is a file.
 FILE_KINDS: Final = (hamer_eval.NAME,)
@@ -106,6 +107,8 @@ def open_hands(
         raise ConfigError(
             f'{kind} takes {", ".join(known) or "no further choices"}, got {", ".join(unknown)}'
         )
+    if kind == shard_hands.NAME:
+        return shard_hands.ShardHands(root, split)
     if open_table is None:
         return SyntheticHands(root, split)
     return HandFiles(open_table(root, split, **chosen))

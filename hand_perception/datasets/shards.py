@@ -7,7 +7,7 @@ the file.
 import io
 import os
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,28 +53,45 @@ class Shard:
         """Read a member; see ``read_all``."""
         return self.read_all([name])[0]
 
-    def read_all(self, names: Iterable[str]) -> list[bytes]:
+    def read_all(self, names: Sequence[str]) -> list[bytes]:
         """Read members by name, with the file opened once.
 
         Raises:
             DatasetError: one is not there, or the file is missing, damaged, or cut off.
         """
-        members, contents = self.members, []
+        members = self.members
+        absent = [name for name in names if name not in members]
+        if absent:
+            raise DatasetError(
+                f'{self.path} has no {absent[0]}; it is not whole, make or copy it again'
+            )
+        return self._read([members[name] for name in names])
+
+    def read_member(self, member: Member) -> bytes:
+        """Read a member that is known to lie somewhere, without looking at headers.
+
+        Raises:
+            DatasetError: the file is missing or cut off.
+        """
+        return self._read([member])[0]
+
+    def forget(self) -> None:
+        """Give the table of members free; it is read again when it is needed again."""
+        self._members = None
+
+    def _read(self, members: Sequence[Member]) -> list[bytes]:
+        contents = []
         try:
             with self.path.open('rb') as file:
-                for name in names:
-                    if name not in members:
-                        raise DatasetError(
-                            f'{self.path} has no {name}; it is not whole, make or copy it again'
-                        )
-                    offset, size = members[name]
+                for offset, size in members:
                     file.seek(offset)
-                    content = file.read(size)
-                    if len(content) != size:
-                        raise DatasetError(f'{self.path} ends in {name}; copy it again')
-                    contents.append(content)
+                    contents.append(file.read(size))
+        except FileNotFoundError as error:
+            raise DatasetError(f'the shard {self.path} is missing; copy it again') from error
         except OSError as error:
             raise DatasetError(f'the shard {self.path} cannot be read: {error}') from error
+        if any(len(content) != size for content, (_, size) in zip(contents, members, strict=True)):
+            raise DatasetError(f'{self.path} is cut off; make or copy it again')
         return contents
 
 

@@ -6,18 +6,14 @@ Every file follows from the spec alone: any number of processes writes the same 
 
 import dataclasses
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
-import torch
-
 from hand_perception.datasets.shards import Shard, write_shard
+from hand_perception.datasets.side_by_side import side_by_side
 from hand_perception.datasets.synthetic_files import (
     FORMAT,
     SPLITS,
@@ -57,7 +53,9 @@ def write_data_set(spec: DataSpec, root: str | Path, *, num_processes: int = 1) 
             yield take
         else:
             missing.append(take)
-    yield from _write_all(spec, folder, missing, num_processes)
+    jobs = [(spec, folder, take) for take in missing]
+    # A person's recordings follow each other: their scene is made once in a process.
+    yield from side_by_side(_write_one, jobs, num_processes, chunk=2)
     _write_table(folder, spec, takes)
 
 
@@ -85,47 +83,16 @@ def _claim(folder: Path, spec: DataSpec) -> None:
         )
 
 
-def _write_all(
-    spec: DataSpec, folder: Path, takes: list[Take], num_processes: int
-) -> Iterator[Take]:
-    if num_processes == 1 or len(takes) < 2:
-        for take in takes:
-            _write_take(spec, folder, take)
-            yield take
-        return
-    context = multiprocessing.get_context('spawn')  # threads of OpenCV do not survive a fork
-    with ProcessPoolExecutor(
-        num_processes, mp_context=context, initializer=_start_process
-    ) as pool:  # fmt: skip
-        try:
-            # A person's recordings follow each other: their scene is made once per process.
-            yield from pool.map(
-                _write_one, [(spec, folder, take) for take in takes], chunksize=2
-            )  # fmt: skip
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start_process() -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
 def _write_one(job: tuple[DataSpec, Path, Take]) -> Take:
-    _write_take(*job)
-    return job[2]
+    spec, folder, take = job
+    scene = take_scene(_scene(spec, take.subject), spec, take)
+    write_shard(shard_path(folder, take.split, take.name), take_members(scene, spec, take))
+    return take
 
 
 @lru_cache(maxsize=2)
 def _scene(spec: DataSpec, subject: int) -> Scene:
     return person_scene(spec, subject)
-
-
-def _write_take(spec: DataSpec, folder: Path, take: Take) -> None:
-    write_shard(
-        shard_path(folder, take.split, take.name),
-        take_members(take_scene(_scene(spec, take.subject), spec, take), spec, take),
-    )
 
 
 def _write_table(folder: Path, spec: DataSpec, takes: tuple[Take, ...]) -> None:

@@ -1,0 +1,191 @@
+"""Pack any data set into shards: a sample for each image, its hands in a JSON file beside it."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from hand_perception.datasets.clips import ImageSource
+from hand_perception.datasets.sample import HandTruth, Sample
+from hand_perception.datasets.segments import Split
+from hand_perception.datasets.shard_hands import TABLE
+from hand_perception.datasets.shard_samples import sample_members
+from hand_perception.datasets.shards import write_shard
+from hand_perception.datasets.side_by_side import side_by_side
+from hand_perception.errors import ConfigError, DatasetError
+
+_FORMAT: Final = 1
+
+
+class Images(Protocol):
+    """Samples with T = 1, such as ``hands.HandImages`` and ``Frames``."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """Read one."""
+
+
+@dataclass
+class Frames:
+    """Every image of a split of clips, with all its hands.
+
+    Attributes:
+        split: where the data lie.
+        images: reads the images.
+    """
+
+    split: Split
+    images: ImageSource
+    _truth: dict[int, HandTruth] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def _ends(self) -> Any:
+        return np.cumsum([segment.num_frames for segment in self.split.segments])
+
+    def __len__(self) -> int:
+        """How many images there are; one may be in two segments."""
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read an image with its hands."""
+        number = int(np.searchsorted(self._ends, index, side='right'))
+        segment = self.split.segments[number]
+        frame = index - (int(self._ends[number - 1]) if number else 0)
+        if number not in self._truth:
+            self._truth = {number: self.split.truth(segment)}  # images are asked for in order
+        truth, one = self._truth[number], slice(frame, frame + 1)
+        return Sample(
+            dataset=self.split.dataset,
+            segment=segment.name,
+            images=np.asarray(self.images.read(segment, [frame])[0])[None],
+            truth=HandTruth(
+                joints_3d=truth.joints_3d[one],
+                joints_2d=truth.joints_2d[one],
+                hand_valid=truth.hand_valid[one],
+            ),
+            is_right=self.split.is_right,
+            K=self.split.K[None].astype(np.float32),
+            action=segment.action,
+            object=segment.object,
+            not_padding=np.ones(1, np.bool_),
+            frames=np.array([frame], np.int64),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardOptions:
+    """How shards are written.
+
+    Attributes:
+        per_shard: images of each.
+        quality: of JPEG, 1 to 100.
+        lossless: PNG instead of JPEG.
+    """
+
+    per_shard: int = 1000
+    quality: int = 95
+    lossless: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.per_shard < 1 or not 1 <= self.quality <= 100:
+            raise ConfigError(
+                'per_shard must be 1 or more and quality 1 to 100, got '
+                f'{self.per_shard} and {self.quality}'
+            )
+
+
+def write_shards(
+    images: Images, folder: Path, *, source: str, options: ShardOptions, num_processes: int = 1
+) -> Iterator[int]:
+    """Write all shards that are not there yet.
+
+    Args:
+        images: what to pack; may be sent to other processes.
+        folder: of the split.
+        source: what it is, such as ``freihand train``; noted, and compared when a run goes on.
+        options: how.
+        num_processes: that work side by side.
+
+    Yields:
+        How many images each shard holds that is there, in order.
+
+    Raises:
+        DatasetError: an image is missing or damaged, the folder holds other shards, or cannot be
+            written.
+    """
+    count, size = len(images), options.per_shard
+    if not count:
+        raise DatasetError(f'{source} has no images to pack')
+    firsts = range(0, count, size)
+    note = {
+        'format': _FORMAT, 'source': source, 'num_images': count, 'num_shards': len(firsts),
+        'per_shard': size, 'quality': options.quality, 'lossless': options.lossless,
+    }  # fmt: skip
+    _claim(folder, note)
+    missing = []
+    for number, first in enumerate(firsts):
+        path = folder / f'{number:06d}.tar'
+        last = min(first + size, count)
+        if path.exists():
+            yield last - first
+        else:
+            missing.append(_Job(images, path, first, last, options))
+    yield from side_by_side(_write, missing, num_processes)
+    for left_over in folder.glob('.*.part'):  # of runs that were killed
+        left_over.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    images: Images
+    path: Path
+    first: int
+    last: int
+    options: ShardOptions
+
+
+def _write(job: _Job) -> int:
+    write_shard(job.path, _members(job))
+    return job.last - job.first
+
+
+def _members(job: _Job) -> Iterator[tuple[str, bytes]]:
+    for index in range(job.first, job.last):
+        yield from sample_members(
+            f'{index:08d}', job.images[index], quality=job.options.quality,
+            lossless=job.options.lossless,
+        )  # fmt: skip
+
+
+def _claim(folder: Path, note: dict[str, Any]) -> None:
+    """Note what the folder holds, or compare it with the note that is there."""
+    path = folder / TABLE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            if any(folder.glob('*.tar')):
+                raise DatasetError(f'{folder} holds other shards; choose another folder')
+            part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+            part.write_text(json.dumps(note, indent=1) + '\n', encoding='ascii')
+            os.replace(part, path)
+        found = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f'{path} cannot be written or read: {error}') from error
+    if found != note:
+        changed = [
+            f'{key} {found.get(key)!r}, now {value!r}'
+            for key, value in note.items()
+            if found.get(key) != value
+        ]  # fmt: skip
+        raise DatasetError(
+            f'{folder} was begun with other settings ({", ".join(changed)}); use the same ones, '
+            'or another folder'
+        )
