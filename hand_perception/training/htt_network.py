@@ -4,12 +4,21 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from hand_perception.datatypes import DoubleArray
 from hand_perception.errors import ConfigError
-from hand_perception.models.htt.constants import IMAGE_OFFSET
+from hand_perception.models.htt.constants import (
+    DEPTH_OFFSET_M,
+    IMAGE_HEIGHT,
+    IMAGE_OFFSET,
+    IMAGE_WIDTH,
+    SCALE_FACTOR,
+    TRANS_FACTOR,
+)
 from hand_perception.models.htt.module import HttHeads, HttModule, HttOutput, run_clips
 from hand_perception.models.htt.resnet import ResNet18
 from hand_perception.models.htt.resnet_file import load_backbone
@@ -84,7 +93,10 @@ class TrainableHtt(nn.Module):
         )
 
     def _piece(self, images: Tensor) -> Tensor:
-        return self.module.features(images.permute(0, 3, 1, 2).float() / 255 - IMAGE_OFFSET)
+        # Not channels last: torch 2.13's gradient of a convolution from 8 channels to 16 with
+        # stride 2 then writes beyond its memory on CPUs.
+        planes = images.permute(0, 3, 1, 2).contiguous()
+        return self.module.features(planes.float() / 255 - IMAGE_OFFSET)
 
 
 def as_output(answers: Answers) -> HttOutput:
@@ -148,6 +160,25 @@ def start_backbone(backbone: ResNet18) -> None:
             nn.init.kaiming_normal_(layer.weight, mode='fan_out', nonlinearity='relu')
 
 
+def begin_with_pose(module: HttModule, joints_m: DoubleArray, K: DoubleArray) -> None:
+    """Let a fresh hand head say a pose, whatever it sees, plus what its random weights add.
+
+    Args:
+        module: as ``start_module`` makes it.
+        joints_m: (J, 3) metres, camera optical frame.
+        K: (3, 3) intrinsics of the network image.
+    """
+    points = joints_m @ K.T
+    middle = (IMAGE_WIDTH / 2, IMAGE_HEIGHT / 2)
+    in_image = (points[:, :2] / points[:, 2:] - middle) / TRANS_FACTOR  # (J, 2)
+    depth = (joints_m[:, 2:] - DEPTH_OFFSET_M) / (K[0, 0] * SCALE_FACTOR)
+    raw = np.concatenate((in_image, depth), axis=1)
+    last = module.image_to_hand_pose.mlp[-1]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.bias.copy_(torch.from_numpy(raw.ravel()))
+
+
 def _go_on(module: HttModule, path: str) -> None:
     """Take over weights; heads of other classes are drawn anew."""
     loaded = load_module(path)
@@ -179,6 +210,8 @@ def _go_on(module: HttModule, path: str) -> None:
 def _check(settings: HttModelSettings, pose_window: int) -> None:
     if settings.width % 8:
         raise ConfigError(f'model.width must be a multiple of 8, got {settings.width}')
+    if settings.weights and settings.mean_pose:
+        raise ConfigError('model.mean_pose is for networks that start anew, without model.weights')
     if settings.weights and settings.backbone:
         raise ConfigError('give model.weights or model.backbone, not both')
     if settings.batch_norm == 'learned' and settings.images_at_once:

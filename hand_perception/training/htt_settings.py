@@ -61,6 +61,9 @@ class HttModelSettings(Settings):
         'random weights need.',
         choices=('stored', 'learned'),
     )
+    mean_pose: bool = make_setting(
+        False, 'A network that starts anew says the mean pose of the training split at first.'
+    )
     freeze: str = make_setting(
         'nothing', 'What is not trained.', choices=('nothing', 'backbone')
     )  # fmt: skip

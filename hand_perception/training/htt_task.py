@@ -8,20 +8,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hand_perception.datatypes import ImageArray
+from hand_perception.actions import LabelMap
+from hand_perception.datatypes import NUM_JOINTS, DoubleArray, ImageArray
 from hand_perception.models.htt.export import write_module
 from hand_perception.models.htt.options_file import HttOptions
-from hand_perception.training.htt_batches import HttBatch, HttClips, collate_clips
+from hand_perception.training.htt_batches import HttBatch, HttClips, Samples, collate_clips
 from hand_perception.training.htt_data import mean_pose, open_training, open_validation
-from hand_perception.training.htt_losses import HttLossWeights, htt_losses, lift_joints
-from hand_perception.training.htt_network import TrainableHtt, as_output, start_module
+from hand_perception.training.htt_losses import HttLossWeights, PoseNorm, htt_losses, lift_joints
+from hand_perception.training.htt_network import (
+    TrainableHtt,
+    as_output,
+    begin_with_pose,
+    start_module,
+)
 from hand_perception.training.htt_official import write_official
 from hand_perception.training.htt_picture import draw_joints
 from hand_perception.training.htt_settings import HttSections
-from hand_perception.training.htt_validation import PoseFigures, mean_pose_figures, validate_htt
+from hand_perception.training.htt_validation import mean_pose_figures, validate_htt
 from hand_perception.training.learning_rate import make_optimizer
 from hand_perception.training.networks import Network
-from hand_perception.training.task import Validation
+from hand_perception.training.task import Collate, DrawDataset, Validation
 
 #: The only module that is trained.
 MODULE: Final = 'network'
@@ -29,58 +35,62 @@ _NUM_DRAWN: Final = 4
 
 
 class HttTask:
-    """A ``TrainingTask``."""
+    """A ``TrainingTask``.
+
+    Attributes:
+        sections: settings of the run.
+        labels: of the classes.
+        modules: ``network``.
+        optimizers: of it.
+        data: training clips.
+    """
 
     network_name = 'htt'
+    collate: Collate = staticmethod(collate_clips)
 
-    def __init__(self, sections: HttSections) -> None:
-        """Open the data and make the network.
+    def __init__(
+        self, sections: HttSections, network: TrainableHtt, clips: Samples, *, labels: LabelMap,
+        held_out: Samples | None = None, mean: DoubleArray | None = None,
+    ) -> None:  # fmt: skip
+        """Put the parts together; ``make_task`` makes them.
 
-        Raises:
-            ConfigError: settings contradict each other or name what is not there.
-            DatasetError: a data set is missing or damaged.
-            WeightsError: weights to start from are missing, damaged, or of something else.
+        Args:
+            sections: of the run.
+            network: in the mode in which it is trained.
+            clips: to learn from, as they are on disk.
+            labels: of the classes.
+            held_out: clips to look at from time to time.
+            mean: (21 S, 3) metres, the mean pose of the clips, to compare with.
         """
         data, model, losses = sections.data, sections.model, sections.losses
-        clips = open_training(data)
         self.sections = sections
-        self.labels = clips.split.labels
-        self.data = HttClips(clips, augmentation=sections.augmentation, seed=sections.run.seed)
-        self.collate = collate_clips
-        is_sliding = model.pose_windows == 'sliding'
-        self._module = start_module(
-            model, num_joints=21 * len(clips.split.is_right), window=data.window,
-            num_objects=len(self.labels.objects), num_actions=len(self.labels.actions),
-            pose_window=data.pose_window,
-        )  # fmt: skip
-        self._network = TrainableHtt(
-            self._module, window=data.window, pose_window=data.pose_window,
-            lookahead=model.lookahead if is_sliding else None,
-            images_at_once=model.images_at_once,
-        )  # fmt: skip
-        self.modules: Mapping[str, nn.Module] = {MODULE: self._network}
+        self.labels = labels
+        self.data: DrawDataset = HttClips(
+            clips, augmentation=sections.augmentation, seed=sections.run.seed
+        )
+        self.modules: Mapping[str, nn.Module] = {MODULE: network}
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {
-            MODULE: make_optimizer(sections.optimizer, self._network.parameters())
+            MODULE: make_optimizer(sections.optimizer, network.parameters())
         }
+        self._network = network
         self._options = HttOptions(
             window=data.window, pose_window=data.pose_window, spacing=data.spacing,
-            engine='sliding' if is_sliding else '', lookahead=model.lookahead,
+            engine='' if network.lookahead is None else 'sliding', lookahead=model.lookahead,
         )  # fmt: skip
         self._weights = HttLossWeights(
             joints_2d=losses.joints_2d, depth=losses.depth, joints_3d=losses.joints_3d,
             labels=losses.labels,
         )  # fmt: skip
-        self._clips, self._held_out = clips, open_validation(data)
-        self._mean_figures: PoseFigures | None = None
+        self._norm: PoseNorm = 'l2' if losses.norm == 'l2' else 'l1'
+        self._held_out, self._mean = held_out, mean
+        self._mean_figures: Mapping[str, float] | None = None
 
     def backward(
         self, fabric: Any, modules: Mapping[str, Any], batch: HttBatch, *, share: float
     ) -> dict[str, Tensor]:
         """Run a batch forward and backward; see TrainingTask."""
         output = as_output(modules[MODULE](batch.images, batch.not_padding))
-        losses = htt_losses(
-            output, batch.targets, weights=self._weights, norm=self.sections.losses.norm
-        )
+        losses = htt_losses(output, batch.targets, weights=self._weights, norm=self._norm)
         fabric.backward(losses.total * share)
         return {
             'total': losses.total.detach(), 'joints_2d': losses.joints_2d.detach(),
@@ -94,12 +104,8 @@ class HttTask:
             return None
         found = validate_htt(self._network, self._held_out, self.labels, device)
         if self._mean_figures is None:
-            self._mean_figures = mean_pose_figures(mean_pose(self._clips), self._held_out)
-        baseline = {
-            'mean_pose_mepe_mm': self._mean_figures.camera_mm,
-            'mean_pose_mepe_ra_mm': self._mean_figures.relative_mm,
-        }
-        return Validation(figures={**found.figures, **baseline}, watched=found.watched)
+            self._mean_figures = self._measure_mean(self._held_out)
+        return Validation(figures={**found.figures, **self._mean_figures}, watched=found.watched)
 
     def picture(self, modules: Mapping[str, Any], batch: HttBatch) -> ImageArray | None:
         """Draw images of the first clip, evenly spread over what counts of it."""
@@ -113,7 +119,9 @@ class HttTask:
         targets = batch.targets
         known = targets.is_hand_valid
         if known is None:
-            known = torch.ones(len(batch.images), self._module.sizes.num_hands, dtype=torch.bool)
+            known = torch.ones(
+                len(batch.images), self._network.module.sizes.num_hands, dtype=torch.bool
+            )
         return draw_joints(
             images.cpu().numpy()[drawn], targets.joints_2d[clip].cpu().numpy()[drawn],
             found.cpu().numpy()[drawn], known[clip].cpu().numpy()[drawn],
@@ -126,13 +134,57 @@ class HttTask:
             'network': 'HTT', 'step': str(step), 'trained_on': self.sections.data.kind,
             'positions': model.positions,
         }  # fmt: skip
-        write_module(path, self._module, options=self._options, labels=self.labels, notes=notes)
+        write_module(
+            path, self._network.module, options=self._options, labels=self.labels, notes=notes
+        )
 
     def export_official(self, folder: Path, *, step: int, epoch: int) -> list[Path]:
         """Write a checkpoint and its arguments as the official program does."""
         return write_official(
-            folder, self._module, self.optimizers[MODULE], sections=self.sections, epoch=epoch
+            folder,
+            self._network.module,
+            self.optimizers[MODULE],
+            sections=self.sections,
+            epoch=epoch,
         )
 
+    def _measure_mean(self, held_out: Samples) -> Mapping[str, float]:
+        if self._mean is None:
+            return {}
+        figures = mean_pose_figures(self._mean, held_out)
+        return {
+            'mean_pose_mepe_mm': figures.camera_mm, 'mean_pose_mepe_ra_mm': figures.relative_mm,
+        }  # fmt: skip
 
-NETWORK: Final = Network(sections=HttSections, make_task=HttTask)
+
+def make_task(sections: HttSections) -> HttTask:
+    """Open the data and make the network.
+
+    Raises:
+        ConfigError: settings contradict each other or name what is not there.
+        DatasetError: a data set is missing or damaged.
+        WeightsError: weights to start from are missing, damaged, or of something else.
+    """
+    data, model = sections.data, sections.model
+    clips = open_training(data)
+    labels = clips.split.labels
+    module = start_module(
+        model, num_joints=NUM_JOINTS * len(clips.split.is_right),
+        num_objects=len(labels.objects), num_actions=len(labels.actions),
+        window=data.window, pose_window=data.pose_window,
+    )  # fmt: skip
+    mean = mean_pose(clips)
+    if model.mean_pose:
+        begin_with_pose(module, mean, clips.split.K)
+    network = TrainableHtt(
+        module, window=data.window, pose_window=data.pose_window,
+        lookahead=model.lookahead if model.pose_windows == 'sliding' else None,
+        images_at_once=model.images_at_once,
+    )  # fmt: skip
+    return HttTask(
+        sections, network, clips, labels=labels, held_out=open_validation(data),
+        mean=mean,
+    )  # fmt: skip
+
+
+NETWORK: Final = Network(sections=HttSections, make_task=make_task)

@@ -1,12 +1,10 @@
 """What HTT says of held-out clips, in figures of its benchmarks; and what the mean pose costs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
-from torch import nn
 
 from hand_perception.actions import LabelMap
 from hand_perception.datasets.sample import UNKNOWN, Sample
@@ -38,10 +36,10 @@ class PoseFigures:
 def validate_htt(
     network: TrainableHtt, clips: Samples, labels: LabelMap, device: torch.device
 ) -> Validation:
-    """Measure a network on clips, in evaluation mode; the mode is as before afterwards.
+    """Measure a network on clips.
 
     Args:
-        network: on the device.
+        network: on the device, in evaluation mode.
         clips: held-out ones, in evaluation windows, so that actions vote as officially.
         labels: of the data set.
         device: where it runs.
@@ -53,13 +51,8 @@ def validate_htt(
     num_hands = network.module.sizes.num_hands
     poses = PoseEvaluator(FPHA_POSE if num_hands == 1 else H2O_POSE)
     vote, objects = ActionVote(len(labels.actions)), FrameAccuracy(len(labels.objects))
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        for number in range(len(clips)):
-            _look_at(network, clips[number], device, poses, vote, objects)
-    finally:
-        _restore(modes)
+    for number in range(len(clips)):
+        _look_at(network, clips[number], device, poses, vote, objects)
     figures = pose_figures(poses)
     told: dict[str, float] = {'mepe_mm': figures.camera_mm, 'mepe_ra_mm': figures.relative_mm}
     actions = vote.finish()
@@ -99,7 +92,7 @@ def _look_at(
     vote: ActionVote, objects: FrameAccuracy,
 ) -> None:  # fmt: skip
     batch = collate_clips([sample]).to(device)
-    with torch.inference_mode():
+    with torch.no_grad():
         raw, object_logits, action_logits = network(batch.images, batch.not_padding)
         told = object_logits.argmax(1).cpu().numpy()
         shares = action_logits.softmax(1).cpu().numpy()
@@ -116,8 +109,3 @@ def _truth(sample: Sample) -> tuple[FloatArray, np.ndarray]:
     truth = sample.truth
     counts = truth.hand_valid & sample.not_padding[:, None]
     return truth.joints_3d.reshape(len(counts), -1, 3), counts
-
-
-def _restore(modes: Mapping[nn.Module, bool]) -> None:
-    for module, is_training in modes.items():
-        module.training = is_training
