@@ -63,23 +63,31 @@ class Validation:
 
 
 class TrainingTask(Protocol):
-    """A network with its losses, data and files.
+    """A network with its losses, data and files."""
 
-    Attributes:
-        network_name: ``htt`` or ``hamer``.
-        modules: what is trained, by name; the first one is the network. The loop hands back
-            these modules wrapped (precision, several devices); use the wrapped ones for forward
-            passes that are trained on.
-        optimizers: of the modules, by the same names.
-        data: training samples.
-        collate: puts them together.
-    """
+    @property
+    def network_name(self) -> str:
+        """``htt`` or ``hamer``."""
 
-    network_name: str
-    modules: Mapping[str, nn.Module]
-    optimizers: Mapping[str, torch.optim.Optimizer]
-    data: DrawDataset
-    collate: Collate
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """What is trained, by name; the first one is the network.
+
+        They are in the mode (training or evaluation) in which they are to be trained; the loop
+        restores it after each look at held-out samples.
+        """
+
+    @property
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """Of the modules, by the same names; they hold the learning rates before any schedule."""
+
+    @property
+    def data(self) -> DrawDataset:
+        """Training samples."""
+
+    @property
+    def collate(self) -> Collate:
+        """Puts them together."""
 
     def backward(
         self, fabric: Any, modules: Mapping[str, Any], batch: Any, *, share: float
@@ -88,7 +96,8 @@ class TrainingTask(Protocol):
 
         Args:
             fabric: of lightning-fabric.
-            modules: the wrapped modules.
+            modules: the same in the precision of the run and together with other processes
+                (``processes.Trained``); for forward passes that are trained on.
             batch: of ``collate``, on the device.
             share: factor of the losses, 1 / parts when gradients of several parts are added up.
 
@@ -97,10 +106,17 @@ class TrainingTask(Protocol):
         """
 
     def validate(self, modules: Mapping[str, Any], device: torch.device) -> Validation | None:
-        """Measure the network on held-out samples; None when the run has none."""
+        """Measure the network on held-out samples; None when the run has none.
+
+        Only the first process does. The modules are the plain ones, in evaluation mode, without
+        gradients, under autocast in the precision of the run.
+        """
 
     def picture(self, modules: Mapping[str, Any], batch: Any) -> ImageArray | None:
-        """Draw predictions and truth of a batch for the log, (H, W, 3) uint8 RGB."""
+        """Draw predictions and truth of a batch for the log, (H, W, 3) uint8 RGB.
+
+        Under the same conditions as ``validate``; the batch is one of the first process.
+        """
 
     def save(self, path: Path, *, step: int) -> None:
         """Write the weights as one safe file that the node loads, labels and sizes in it."""
