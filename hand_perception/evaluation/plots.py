@@ -28,7 +28,7 @@ class Curve:
         x_label: with unit.
         y_label: with unit.
         lines: by name, x and y of each.
-        y_range: of the axis; None: as the lines need it.
+        y_range: of the axis, no smaller than that of the lines; None: as they need it.
         faint: names of lines that only help to read the others.
     """
 
@@ -68,12 +68,13 @@ def write_plot(curve: Curve, path: Path) -> Path:
     bold = [name for name in curve.lines if name not in curve.faint]
     for name, (x, y) in curve.lines.items():
         if name in curve.faint:
-            axes.plot(x, y, label=name, color='0.6', linestyle=':', linewidth=1.4)
+            axes.plot(x, y, label=name, color='0.6', linestyle=':', linewidth=1.4, clip_on=False)
             continue
         number = bold.index(name)
         axes.plot(
             x, y, label=name, color=_COLOURS[number % len(_COLOURS)],
             linestyle=_STYLES[number // len(_COLOURS) % len(_STYLES)], linewidth=1.8,
+            clip_on=False,  # lines along the border are seen whole
         )  # fmt: skip
     axes.set(title=curve.title, xlabel=curve.x_label, ylabel=curve.y_label)
     axes.margins(x=0)
