@@ -8,6 +8,7 @@ import yaml
 from tiny_training import TinySections
 
 from hand_perception.errors import ConfigError
+from hand_perception.training import settings_tables
 from hand_perception.training.learning_rate import learning_rate_factor, make_optimizer
 from hand_perception.training.networks import NETWORKS, find_network
 from hand_perception.training.settings import OptimizerSettings
@@ -124,3 +125,7 @@ def test_optimizer_has_the_name_and_rate_that_were_asked_for(kind):
     group = optimizer.param_groups[0]
     assert (group['lr'], group['weight_decay']) == (0.3, 0.2)
     assert make_optimizer(settings, parameters, learning_rate=0.1).param_groups[0]['lr'] == 0.1
+
+
+def test_page_on_training_lists_every_setting(capsys):
+    assert settings_tables.main(['--check']) == 0, capsys.readouterr().out
