@@ -191,6 +191,19 @@ def test_scale_of_16_bit_gradients_is_part_of_the_state(tmp_path, monkeypatch):
     assert losses(tmp_path / 'parts') == losses(tmp_path / 'whole')
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+@pytest.mark.parametrize('precision', ['32-true', 'bf16-mixed', '16-mixed'])
+def test_run_on_a_gpu_goes_on_with_close_losses(tmp_path, precision):
+    words = [f'run.precision={precision}', 'run.device=cuda', 'optimizer.clip_gradients=1.0']
+    train(tmp_path / 'whole', *words)
+    train(tmp_path / 'parts', *words, 'run.steps=5')
+    train(tmp_path / 'parts', *words, resume=True)
+    parts, whole = losses(tmp_path / 'parts'), losses(tmp_path / 'whole')
+    for step in whole:
+        assert parts[step] == pytest.approx(whole[step], rel=1e-3)  # sums in any order
+
+
 def test_half_numbers_are_refused_on_a_cpu(tmp_path):
     with pytest.raises(ConfigError, match='16-mixed needs a GPU'):
         train(tmp_path / 'half', 'run.precision=16-mixed')
