@@ -133,9 +133,14 @@ class HamerBatch:
     @property
     def images(self) -> Tensor:
         """(B, 3, 256, 256) float32 normalised RGB; computed anew on the device of the batch."""
-        levels = (self.crops.float() * self.colours[:, None, None]).clamp(0, 255)
-        normal = (levels - levels.new_tensor(MEAN_RGB)) / levels.new_tensor(STD_RGB)
-        return normal.permute(0, 3, 1, 2).contiguous()
+        planes = self.crops.permute(0, 3, 1, 2).contiguous().float()
+
+        def by_channel(values: Tensor) -> Tensor:
+            return values.view(-1, 3, 1, 1)
+
+        levels = planes.mul_(by_channel(self.colours)).clamp_(0, 255)
+        levels.sub_(by_channel(planes.new_tensor(MEAN_RGB)))
+        return levels.div_(by_channel(planes.new_tensor(STD_RGB)))
 
     def to(self, device: torch.device) -> 'HamerBatch':
         """Send all tensors to a device."""

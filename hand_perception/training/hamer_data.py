@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from hand_perception.augmentation.settings import CropAugmentation
+from hand_perception.datasets import hamer_eval, shard_hands
 from hand_perception.datasets.hands import KINDS, HandImages, open_hands
 from hand_perception.datasets.sample import Sample
 from hand_perception.datatypes import FloatArray
 from hand_perception.errors import ConfigError
-from hand_perception.training.hamer_batches import HandCrops
+from hand_perception.training.hamer_batches import BOX_GROWTH, HandCrops
 from hand_perception.training.hamer_samples import HamerSamples
 from hand_perception.training.hamer_settings import HamerDataSettings
 from hand_perception.training.hand_statistics import (
@@ -23,8 +24,8 @@ from hand_perception.training.hand_statistics import (
 from hand_perception.training.mixtures import Mixture
 from hand_perception.training.task import DrawDataset
 
-#: Kinds whose boxes are those of crops already.
-_GROWN: Final = ('shards', 'hamer_eval')
+#: Kinds whose boxes are those of crops already; of shards those that HaMeR published.
+_GROWN: Final = (hamer_eval.NAME, shard_hands.NAME)
 
 
 class Source(NamedTuple):
@@ -50,6 +51,7 @@ class HamerData:
         poses: of real hands; may be none.
         mean_joints: (21, 3) metres, mean of the training hands relative to the wrist; None
             where no joints are known.
+        mean_orientation: (3, 3) of them, as in ``HandStatistics``.
         held_out: crops to measure on, without augmentation; None for none.
         words: what it is, for people and files.
         seed: of the run.
@@ -58,6 +60,7 @@ class HamerData:
     crops: DrawDataset
     poses: HandPoses
     mean_joints: FloatArray | None
+    mean_orientation: FloatArray
     held_out: HandCrops | None
     words: str
     seed: int
@@ -97,7 +100,10 @@ def open_data(
     opened = [_open(source, data.train_split, mano_dir) for source in sources]
     crops: list[DrawDataset] = [
         HandCrops(
-            hands, augmentation=augmentation, seed=seed, box_growth=_growth(source.kind)
+            hands,
+            augmentation=augmentation,
+            seed=seed,
+            box_growth=_growth(source, data.train_split),
         )
         for source, hands in zip(sources, opened, strict=True)
     ]  # fmt: skip
@@ -113,6 +119,7 @@ def open_data(
         crops=whole,
         poses=_real_poses(data, statistics, mano_dir),
         mean_joints=statistics.mean_joints,
+        mean_orientation=statistics.mean_orientation,
         held_out=_held_out(data, mano_dir),
         words=words,
         seed=seed,
@@ -152,8 +159,13 @@ def _open(source: Source, split: str, mano_dir: str) -> HandImages:
     return open_hands(source.kind, source.root, split)
 
 
-def _growth(kind: str) -> float:
-    return 1.0 if kind in _GROWN else 2.0
+def _growth(source: Source, split: str) -> float:
+    """Factor of the boxes of a data set."""
+    has_table = source.kind == shard_hands.NAME and any(
+        (Path(source.root).expanduser() / place / shard_hands.TABLE).is_file()
+        for place in ('', split)
+    )
+    return 1.0 if source.kind in _GROWN and not has_table else BOX_GROWTH
 
 
 def _held_out(data: HamerDataSettings, mano_dir: str) -> HandCrops | None:
@@ -162,7 +174,7 @@ def _held_out(data: HamerDataSettings, mano_dir: str) -> HandCrops | None:
     (source,) = parse_sources(data.validation, setting='data.validation')[:1]
     hands = _open(source, data.validation_split, mano_dir)
     chosen = SomeHands(hands, evenly(len(hands), data.validation_hands))
-    return HandCrops(chosen, box_growth=_growth(source.kind))
+    return HandCrops(chosen, box_growth=_growth(source, data.validation_split))
 
 
 def _real_poses(data: HamerDataSettings, first: HandStatistics, mano_dir: str) -> HandPoses:

@@ -212,7 +212,10 @@ def make_task(sections: HamerSections) -> HamerTask:
             f'the discriminator needs real poses, and {data.words} has none: set data.real_poses, '
             'or losses.adversarial=0'
         )
-    weights = load_weights(model) if model.weights else make_weights(model, data.poses)
+    if model.weights:
+        weights = load_weights(model)
+    else:
+        weights = make_weights(model, data.poses, orientation=data.mean_orientation)
     recipe = HamerRecipe(
         losses=losses, stochastic_depth=model.stochastic_depth,
         betas_prior=sections.data.betas_prior, optimizer=sections.optimizer,

@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from hand_perception.datatypes import FloatArray
 from hand_perception.errors import ConfigError, WeightsError
 from hand_perception.models.checkpoint_file import read_checkpoint_file, tensors_in
 from hand_perception.models.hamer.backbone import VisionTransformer
@@ -86,12 +87,15 @@ def load_weights(model: HamerModelSettings) -> TrainableWeights:
     )
 
 
-def make_weights(model: HamerModelSettings, poses: HandPoses) -> TrainableWeights:
+def make_weights(
+    model: HamerModelSettings, poses: HandPoses, *, orientation: FloatArray | None = None
+) -> TrainableWeights:
     """Make a new network of the sizes that the settings tell; weights come from torch's seed.
 
     Args:
         model: sizes.
         poses: of real hands, whose mean the network starts from; may be none.
+        orientation: (3, 3) mean of the matrices of the orientation, which it starts from, too.
 
     Raises:
         ConfigError: the sizes do not fit each other.
@@ -120,7 +124,7 @@ def make_weights(model: HamerModelSettings, poses: HandPoses) -> TrainableWeight
         parts.backbone.patch_embed = TimmStem(model.timm_name, model.width, pretrained=True)
     if model.backbone_weights:
         load_backbone(parts.backbone, Path(model.backbone_weights).expanduser())
-    set_means(parts, model, poses)
+    set_means(parts, model, poses, orientation=orientation)
     config = config_of(sizes, hand_model=model.hand_model)
     return TrainableWeights(
         parts=parts.train(), hand=_hand(model), config=config, discriminator={},
@@ -167,7 +171,13 @@ def load_backbone(backbone: VisionTransformer, path: Path) -> None:
     backbone.load_state_dict({name: kept[name].float() for name in wanted})
 
 
-def set_means(parts: HamerParts, model: HamerModelSettings, poses: HandPoses) -> None:
+def set_means(
+    parts: HamerParts,
+    model: HamerModelSettings,
+    poses: HandPoses,
+    *,
+    orientation: FloatArray | None = None,
+) -> None:
     """Give the head the means that it adds to."""
     if model.mean_params:
         path = Path(model.mean_params).expanduser()
@@ -177,6 +187,8 @@ def set_means(parts: HamerParts, model: HamerModelSettings, poses: HandPoses) ->
             getattr(head, name.removeprefix('mano_head.')).copy_(tensor)
         return
     rotations = torch.eye(3).repeat(16, 1, 1)
+    if orientation is not None:
+        rotations[0] = torch.from_numpy(orientation)
     if len(poses):
         each = rotation_from_axis_angle(torch.from_numpy(poses.hand_pose).view(-1, 15, 3))
         rotations[1:] = each.mean(0)

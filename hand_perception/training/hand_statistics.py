@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import cv2
 import numpy as np
 
-from hand_perception.augmentation.crop import mirror_pose, turn_points
+from hand_perception.augmentation.crop import mirror_pose, turn_orientation, turn_points
 from hand_perception.datasets.hands import HandImages
 from hand_perception.datatypes import FloatArray
 from hand_perception.errors import DatasetError
@@ -41,10 +42,13 @@ class HandStatistics:
         poses: of the hands whose pose and shape are known; may be of none.
         mean_joints: (21, 3) metres, mean of the joints relative to the wrist, camera axes, left
             hands mirrored; None where no joints are known in 3D.
+        mean_orientation: (3, 3) mean of the matrices of the hands' orientation in the camera, of
+            hands with known pose, left ones mirrored; identity without any. It is no rotation.
     """
 
     poses: HandPoses
     mean_joints: FloatArray | None
+    mean_orientation: FloatArray
 
 
 def hand_statistics(hands: HandImages, *, limit: int) -> HandStatistics:
@@ -57,7 +61,7 @@ def hand_statistics(hands: HandImages, *, limit: int) -> HandStatistics:
     Raises:
         DatasetError: an annotation is missing or damaged.
     """
-    poses, betas, joints = [], [], []
+    poses, betas, joints, orientations = [], [], [], []
     for number in evenly(len(hands), limit):
         truth, is_right = hands.truth(number), hands.is_right(number)
         if truth.hand_valid[0, 0] and (
@@ -69,12 +73,15 @@ def hand_statistics(hands: HandImages, *, limit: int) -> HandStatistics:
         if mano is not None and mano.has_pose[0, 0] and mano.has_betas[0, 0]:
             poses.append(mirror_pose(mano.hand_pose[0, 0], is_right=is_right))
             betas.append(mano.betas[0, 0])
+            orient = turn_orientation(mano.global_orient[0, 0], 0.0, is_right=is_right)
+            orientations.append(cv2.Rodrigues(orient)[0])
     return HandStatistics(
         poses=HandPoses(
             hand_pose=np.array(poses, np.float32).reshape(-1, 45),
             betas=np.array(betas, np.float32).reshape(-1, 10),
         ),
         mean_joints=np.mean(joints, 0).astype(np.float32) if joints else None,
+        mean_orientation=np.mean(orientations or [np.eye(3)], 0).astype(np.float32),
     )
 
 
