@@ -1,8 +1,8 @@
 """Blur and colours of images, as the published HTT changes them with Pillow, only faster.
 
 Source: the operations ``ImageFilter.GaussianBlur`` and ``ImageEnhance.{Brightness, Contrast,
-Color}`` of Pillow, and a hue that is added to in Pillow's HSV of 8 bits. Blur and the three blends
-are done with OpenCV and give Pillow's grey levels; Pillow itself turns colours to grey and to HSV.
+Color}`` of Pillow, and a hue that is added to in Pillow's HSV of 8 bits (:mod:`.hue`). Blur and
+blends are done with OpenCV and give Pillow's grey levels; Pillow itself turns colours to grey.
 """
 
 import math
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hand_perception import optional
+from hand_perception.augmentation.hue import turn_hue
 from hand_perception.datatypes import ImageArray
 
 #: The four operations; orders are told by their numbers.
@@ -77,8 +78,8 @@ def change_colours(
             grey = cv2.cvtColor(_grey(changed), cv2.COLOR_GRAY2RGB)
             share = factors.saturation
             changed = _cast(cv2.addWeighted(grey, 1 - share, changed, share, _DOWN))
-        elif operation == 'hue':
-            changed = _turned_hue(changed, factors.hue)
+        elif operation == 'hue' and factors.hue != 0:
+            changed = turn_hue(changed, int(255 * factors.hue) % 256)
     return changed
 
 
@@ -113,22 +114,6 @@ def _blend_levels(other: int, share: float) -> ImageArray:
 def _grey(image: ImageArray) -> ImageArray:
     """(H, W) Pillow's weights of the colours; OpenCV's differ in the last bits."""
     return _cast(_pillow('Image').fromarray(image).convert('L'))
-
-
-def _turned_hue(image: ImageArray, turn: float) -> ImageArray:
-    steps = int(255 * turn) % 256
-    if not steps:
-        # Pillow's HSV does not give all colours back, so this is not the same as turning by 0;
-        # the difference is a grey level or two.
-        return image if turn == 0 else _hsv_round_trip(image, 0)
-    return _hsv_round_trip(image, steps)
-
-
-def _hsv_round_trip(image: ImageArray, steps: int) -> ImageArray:
-    pillow = _pillow('Image')
-    hsv = np.array(pillow.fromarray(image).convert('HSV'))
-    hsv[..., 0] += np.uint8(steps)  # modulo 256
-    return _cast(pillow.fromarray(hsv, 'HSV').convert('RGB'))
 
 
 def _cast(image: object) -> ImageArray:

@@ -92,7 +92,8 @@ class HttBatch:
 
     def network_images(self) -> Tensor:
         """(N, 3, 270, 480) float32 from -0.5 to 0.5, as ``HttModule`` takes them."""
-        return self.images.permute(0, 3, 1, 2).float() / 255 - IMAGE_OFFSET
+        planes = self.images.permute(0, 3, 1, 2).contiguous()
+        return planes.float().div_(255).sub_(IMAGE_OFFSET)
 
 
 def collate_clips(samples: Sequence[Sample]) -> HttBatch:

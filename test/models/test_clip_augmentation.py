@@ -18,6 +18,7 @@ from hand_perception.augmentation.colour import (
     blurred,
     change_colours,
 )
+from hand_perception.augmentation.hue import turn_hue
 from hand_perception.augmentation.settings import NO_CLIP_AUGMENTATION, ClipAugmentation
 from hand_perception.datasets.sample import HandTruth, Sample
 from hand_perception.errors import ConfigError
@@ -126,6 +127,20 @@ def test_colours_are_those_of_pillow():
         # grey pixel can make several of it.
         assert (off > 0).mean() < 0.02
     assert differing <= 4
+
+
+def test_hues_are_those_of_pillow_for_each_kind_of_colour():
+    rng = np.random.default_rng(13)
+    image = rng.integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    image[:100] = image[:100] // 17 * 17  # often two channels are equal
+    image[100:140, :, 1] = image[100:140, :, 2]
+    image[140:160] = image[140:160, :, :1]  # grey
+    image[160:170] = rng.integers(0, 2, (10, 300, 3)) * 255
+    for steps in (0, 1, 38, 128, 217, 255):
+        hsv = np.array(Image.fromarray(image).convert('HSV'))
+        hsv[..., 0] += np.uint8(steps)
+        wanted = Image.frombytes('HSV', (300, 300), hsv.tobytes()).convert('RGB')
+        np.testing.assert_array_equal(turn_hue(image, steps), np.asarray(wanted))
 
 
 @pytest.mark.parametrize('radius', [0.02, 0.2137, 0.4871, 0.8312, 2.5])
