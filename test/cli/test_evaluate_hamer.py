@@ -135,7 +135,8 @@ def test_two_processes_come_to_what_one_comes_to(weights, tmp_path, monkeypatch)
     outputs = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert 'PCK@.05' in outputs[0][0] and not outputs[1][0]
-    assert told(tmp_path / 'two')['figures'] == told(tmp_path / 'one')['figures']
+    two, one = (told(tmp_path / name)['figures'] for name in ('two', 'one'))
+    assert two == pytest.approx(one, rel=1e-5)  # float32
 
 
 def free_port():

@@ -214,10 +214,10 @@ def test_interrupted_evaluation_goes_on_and_comes_to_the_same(network, tmp_path,
         evaluate(counted, network, folder=tmp_path)
     looked_at[:] = [0] * 4
     report = evaluate(counted, network, folder=tmp_path, resume=True)
-    assert report.figures == wanted
+    assert report.figures == pytest.approx(wanted, rel=1e-5)  # float32
     assert 0 not in looked_at[4:]  # the first part is not computed again
     looked_at[:] = [0] * 4
-    assert evaluate(counted, None, folder=tmp_path, resume=True).figures == wanted
+    assert evaluate(counted, None, folder=tmp_path, resume=True).figures == report.figures
     assert len(looked_at) == 4
     with pytest.raises(ConfigError, match='weights .tiny, now other'):
         evaluate(hands, network, folder=tmp_path, resume=True, identity={'weights': 'other'})
