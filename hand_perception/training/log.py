@@ -1,5 +1,6 @@
 """What a run tells: a bar for people, TensorBoard, lines of figures; from the first process."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from hand_perception.datatypes import ImageArray
 from hand_perception.optional import require
 from hand_perception.training.run_folder import RunFolder
 
+_logger = logging.getLogger(__name__)
 _INSTALL: Final = "pip install 'hand_perception[train]'"
 #: Names that are no losses.
 _RUN: Final = ('learning_rate', 'epoch', 'samples_per_s', 'waiting_share')
@@ -32,7 +34,8 @@ class RunLog:
         Raises:
             MissingPackageError: TensorBoard is not installed.
         """
-        self._folder, self._writer = folder, None
+        self._folder, self._is_first = folder, is_first
+        self._writer: Any = None
         self._bar = tqdm(
             total=total_steps, initial=step, unit='step', disable=not (show and is_first),
             dynamic_ncols=True,
@@ -46,30 +49,30 @@ class RunLog:
 
     def add_losses(self, step: int, figures: Mapping[str, float]) -> None:
         """Log the mean losses of some steps, and how the run goes on."""
-        if self._writer is None:
+        if not self._is_first:
             return
         self._folder.add_figures({'step': step, 'kind': 'training', **figures})
         for name, value in figures.items():
-            self._writer.add_scalar(f'{"run" if name in _RUN else "loss"}/{name}', value, step)
+            room = 'run' if name in _RUN else 'loss'
+            self._show('add_scalar', f'{room}/{name}', value, step)
         self._bar.set_postfix_str(
             f'loss {figures["total"]:.4g}, waiting {100 * figures["waiting_share"]:.0f} %'
         )
 
     def add_validation(self, step: int, figures: Mapping[str, float]) -> None:
         """Log figures of held-out samples."""
-        if self._writer is None:
+        if not self._is_first:
             return
         self._folder.add_figures({'step': step, 'kind': 'validation', **figures})
         for name, value in figures.items():
-            self._writer.add_scalar(f'validation/{name}', value, step)
+            self._show('add_scalar', f'validation/{name}', value, step)
         if not self._bar.disable:
             words = ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
             self._bar.write(f'step {step}: {words}')
 
     def add_picture(self, step: int, picture: ImageArray) -> None:
         """Log predictions, drawn."""
-        if self._writer is not None:
-            self._writer.add_image('predictions', picture, step, dataformats='HWC')
+        self._show('add_image', 'predictions', picture, step, dataformats='HWC')
 
     def go_on(self) -> None:
         """Move the bar by a step."""
@@ -77,14 +80,25 @@ class RunLog:
 
     def flush(self) -> None:
         """Bring what was logged to the disk."""
-        if self._writer is not None:
-            self._writer.flush()
+        self._show('flush')
 
     def close(self) -> None:
         """End the log."""
         self._bar.close()
-        if self._writer is not None:
-            self._writer.close()
+        self._show('close')
+
+    def _show(self, what: str, *values: Any, **named: Any) -> None:
+        """Tell TensorBoard, which is given up where it cannot write: the run is worth more."""
+        if self._writer is None:
+            return
+        try:
+            getattr(self._writer, what)(*values, **named)
+        except OSError as error:
+            self._writer = None
+            _logger.warning(
+                'the log for TensorBoard ends here, figures go on in %s: %s',
+                self._folder.figures, error,
+            )  # fmt: skip
 
     def __enter__(self) -> 'RunLog':
         """Use the log."""

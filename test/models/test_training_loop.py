@@ -292,6 +292,23 @@ def test_full_disk_leaves_the_state_before(tmp_path):
     assert train(out, resume=True).outcome.step == 12
 
 
+def test_log_for_tensorboard_that_cannot_be_written_ends_no_run(tmp_path, caplog):
+    """As its events outgrow a limit; the state and the lines of figures do not."""
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    class Full(EventFileWriter):
+        def add_event(self, event):
+            if event.step > 3:
+                raise OSError(28, 'No space left on device')
+            super().add_event(event)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('torch.utils.tensorboard.writer.EventFileWriter', Full)
+        assert train(tmp_path / 'run').outcome.step == 12
+    assert 'TensorBoard ends here' in caplog.text
+    assert sorted(losses(tmp_path / 'run')) == list(range(1, 13))
+
+
 def test_too_few_samples_are_refused(tmp_path):
     with pytest.raises(ConfigError, match='smaller batch_size'):
         train(tmp_path / 'few', 'model.samples=3')
