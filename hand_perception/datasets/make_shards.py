@@ -137,32 +137,29 @@ def write_shards(
         if path.exists():
             yield last - first
         else:
-            missing.append(_Job(images, path, first, last, options))
-    yield from side_by_side(_write, missing, num_processes)
+            missing.append(_Job(path, first, last))
+    yield from side_by_side(_write, (images, options), missing, num_processes)
     for left_over in folder.glob('.*.part'):  # of runs that were killed
         left_over.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    images: Images
     path: Path
     first: int
     last: int
-    options: ShardOptions
 
 
-def _write(job: _Job) -> int:
-    write_shard(job.path, _members(job))
+def _write(shared: tuple[Images, ShardOptions], job: _Job) -> int:
+    write_shard(job.path, _members(*shared, job))
     return job.last - job.first
 
 
-def _members(job: _Job) -> Iterator[tuple[str, bytes]]:
+def _members(images: Images, options: ShardOptions, job: _Job) -> Iterator[tuple[str, bytes]]:
     for index in range(job.first, job.last):
         yield from sample_members(
-            f'{index:08d}', job.images[index], quality=job.options.quality,
-            lossless=job.options.lossless,
-        )  # fmt: skip
+            f'{index:08d}', images[index], quality=options.quality, lossless=options.lossless
+        )
 
 
 def _claim(folder: Path, note: dict[str, Any]) -> None:

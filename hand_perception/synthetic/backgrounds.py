@@ -43,9 +43,12 @@ def _boards(rng: np.random.Generator, dark: _Rgb, light: _Rgb, board_mm: int) ->
     board = (rows[:, 0] // board_mm).astype(np.int64)
     grain += rng.uniform(-0.12, 0.12, board.max() + 1).astype(np.float32)[board][:, None]
     seam = np.minimum(rows % board_mm, board_mm - rows % board_mm) < 1.2
-    grain = np.where(seam, grain - 0.35, grain)[..., None]
-    image = np.array(dark) + (np.array(light) - np.array(dark)) * np.clip(grain, 0, 1)
-    return image.astype(np.uint8)
+    grain = np.where(seam, grain - 0.35, grain)
+    share = np.clip(grain, 0, 1).astype(np.float64)
+    image = np.empty((*shape, 3), np.uint8)
+    for channel, (low, high) in enumerate(zip(dark, light, strict=True)):
+        image[..., channel] = low + (high - low) * share
+    return image
 
 
 def _wood(rng: np.random.Generator) -> ImageArray:

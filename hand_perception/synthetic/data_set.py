@@ -53,9 +53,8 @@ def write_data_set(spec: DataSpec, root: str | Path, *, num_processes: int = 1) 
             yield take
         else:
             missing.append(take)
-    jobs = [(spec, folder, take) for take in missing]
     # A person's recordings follow each other: their scene is made once in a process.
-    yield from side_by_side(_write_one, jobs, num_processes, chunk=2)
+    yield from side_by_side(_write_one, (spec, folder), missing, num_processes, chunk=2)
     _write_table(folder, spec, takes)
 
 
@@ -83,8 +82,8 @@ def _claim(folder: Path, spec: DataSpec) -> None:
         )
 
 
-def _write_one(job: tuple[DataSpec, Path, Take]) -> Take:
-    spec, folder, take = job
+def _write_one(shared: tuple[DataSpec, Path], take: Take) -> Take:
+    spec, folder = shared
     scene = take_scene(_scene(spec, take.subject), spec, take)
     write_shard(shard_path(folder, take.split, take.name), take_members(scene, spec, take))
     return take
