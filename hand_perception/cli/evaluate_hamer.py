@@ -1,6 +1,8 @@
 """``hand_perception evaluate hamer``: the tables of HaMeR's benchmarks, and of other hands."""
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from hand_perception.cli.evaluate_options import (
@@ -11,11 +13,14 @@ from hand_perception.cli.evaluate_options import (
     tell,
 )
 from hand_perception.datasets import hands as single_hands
+from hand_perception.datasets.hands import HandImages
 from hand_perception.errors import ConfigError
 from hand_perception.evaluation.hamer_benchmarks import benchmark_for, published_name
 from hand_perception.evaluation.hamer_run import PART_HANDS, evaluate_hamer
 from hand_perception.evaluation.hand_answers import HandsWithAnswers
+from hand_perception.evaluation.mean_hand import mean_hand, mean_hand_figures, mean_hand_table
 from hand_perception.evaluation.ranks import Rank
+from hand_perception.evaluation.report import Report
 from hand_perception.models.hamer.files import find_files
 from hand_perception.models.hamer.network import HamerNetwork
 from hand_perception.models.safetensors_file import file_sha256
@@ -53,6 +58,10 @@ def add_parser(networks: Any) -> None:
         help='FreiHAND or HO-3D, whose published truth a hamer_eval file is scored with',
     )  # fmt: skip
     parser.add_argument(
+        '--mean-pose', action='store_true',
+        help='set the errors of the mean hand of the training split beside',
+    )  # fmt: skip
+    parser.add_argument(
         '--precision', default='fp32', help='of the backbone: auto, fp32, bf16, fp16 or int8 (CPU)'
     )
     parser.add_argument(
@@ -78,6 +87,8 @@ def run(options: argparse.Namespace) -> int:
                 f'--{flag} belongs to {", ".join(single_hands.FILE_KINDS)}, not to {kind}'
             )
     splits = single_hands.SPLITS[kind]
+    if options.mean_pose and 'train' not in splits:
+        raise ConfigError(f'--mean-pose is of a training split, which {kind} has not')
     split = choose_split(options.split, splits, splits[-1])
     rank = Rank.from_environment()
     device = str(rank.device(options.device))
@@ -107,5 +118,21 @@ def run(options: argparse.Namespace) -> int:
         resume=options.resume, batch=options.batch, workers=options.workers,
     )  # fmt: skip
     if report is not None:
+        if options.mean_pose:
+            report = _with_mean_hand(report, hands, kind, root)
         tell(report, options)
     return 0
+
+
+def _with_mean_hand(report: Report, hands: HandImages, kind: str, root: Path) -> Report:
+    """Set the errors of the mean hand of the training split beside those of a report.
+
+    Raises:
+        ConfigError: the hands are not known in 3D.
+    """
+    if 'mpjpe_root' not in report.figures:
+        raise ConfigError(f'--mean-pose needs hands in 3D, which {kind} does not tell here')
+    trained_on = single_hands.open_hands(kind, root, 'train')
+    figures = mean_hand_figures(mean_hand(trained_on), hands)
+    table = mean_hand_table(report.figures, figures, trained_on.split)
+    return replace(report, tables=(*report.tables, table))

@@ -18,6 +18,7 @@ from hand_perception.evaluation.alignment import procrustes_align, scale_and_wri
 from hand_perception.evaluation.curves import FREIHAND, MILLIMETRES
 from hand_perception.evaluation.hamer_hands import FoundHands, SeenHands
 from hand_perception.evaluation.hint import GROUPS, HintEvaluator
+from hand_perception.evaluation.mean_hand import is_known
 from hand_perception.evaluation.mesh_errors import MeshEvaluator
 from hand_perception.evaluation.partial_results import Arrays
 from hand_perception.evaluation.plots import Curve
@@ -155,14 +156,7 @@ def sum_up(parts: Iterable[Arrays]) -> HamerScores:
 def _true_joints(seen: SeenHands) -> tuple[DoubleArray, NDArray[np.bool_]]:
     """Give (N, 21, 3) metres, and which hands have all of them."""
     joints = np.stack([truth.joints_3d[0, 0] for truth in seen.truths]).astype(np.float64)
-    is_whole = np.array(
-        [
-            truth.hand_valid[0, 0]
-            and (truth.confidence_3d is None or (truth.confidence_3d > 0).all())
-            for truth in seen.truths
-        ],
-        np.bool_,
-    )
+    is_whole = np.array([is_known(truth) for truth in seen.truths], np.bool_)
     return joints, is_whole
 
 

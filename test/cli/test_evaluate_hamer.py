@@ -166,6 +166,8 @@ def test_evaluation_goes_on_only_when_told_to(weights, tmp_path, capsys):
         ('hamer_eval:{tree}', (), 'no file'),
         ('freihand:{tree}', ('--split', 'val'), 'train or test'),
         ('freihand:{tree}', ('--answers', 'ho3d:{tree}'), '--answers belongs to hamer_eval'),
+        ('hint:{tree}', ('--mean-pose',), 'is missing'),
+        ('hamer_eval:{tree}/evaluation_xyz.json', ('--mean-pose',), 'which hamer_eval has not'),
         ('freihand:{tree}', ('--batch', '0'), '1 hand or more'),
         ('freihand:{tree}', ('--resume',), 'give both'),
         ('freihand:{tree}', ('--precision', 'fp9'), 'precision'),
@@ -177,6 +179,23 @@ def test_bad_arguments_are_refused(weights, tmp_path, capsys, data, more, messag
     given = [text.format(tree=tree) for text in (data, *more)]
     assert evaluate(weights, *given) == 2
     assert message in capsys.readouterr().err
+
+
+def test_mean_hand_of_the_training_split_stands_beside(weights, tmp_path):
+    tree = hand_trees.freihand(tmp_path / 'data')
+    assert evaluate(weights, f'freihand:{tree}', '--mean-pose', '--out', tmp_path / 'out') == 0
+    values = told(tmp_path / 'out')
+    ours, mean, times = values['tables']['mean_hand']
+    joints = {
+        split: np.array(json.loads((tree / f'{split}_xyz.json').read_text()))
+        for split in ('training', 'evaluation')
+    }
+    relative = {split: points - points[:, :1] for split, points in joints.items()}
+    error = np.linalg.norm(relative['training'].mean(0) - relative['evaluation'], axis=-1).mean()
+    assert mean['MPJPE, wrist-relative'] == pytest.approx(1000 * error)
+    assert ours['PA-MPJPE'] == values['figures']['pa_mpjpe']
+    assert times['PA-MPJPE'] == pytest.approx(mean['PA-MPJPE'] / ours['PA-MPJPE'])
+    assert evaluate(weights, f'hint:{hand_trees.hint(tmp_path / "hint")}', '--mean-pose') == 2
 
 
 def test_damaged_image_is_named(weights, tmp_path, capsys):
