@@ -46,7 +46,7 @@ from hand_perception.training.loading import BatchOrder, Loader
 from hand_perception.training.task import Draw
 
 _VIDEO = Path(__file__).resolve().parents[1] / 'hand_perception' / 'data' / 'synthetic_ego.mp4'
-_CLIP_SIZE, _HAND_SIZE = (480, 270), (640, 360)
+_CLIP_SIZE, _HAND_SIZE = (480, 270), (224, 224)  # those of HTT and of FreiHAND
 _NUM_IMAGES = 32
 _NUM_SAMPLES = 512  # of an epoch; they repeat the images
 
@@ -76,7 +76,7 @@ class JpegSamples:
         shape = (self.num_images, self.num_hands, 21)
         return HandTruth(
             joints_3d=rng.uniform(-0.1, 0.5, (*shape, 3)).astype(np.float32),
-            joints_2d=rng.uniform(80, 240, (*shape, 2)).astype(np.float32),
+            joints_2d=rng.uniform(60, 170, (*shape, 2)).astype(np.float32),
             hand_valid=np.ones(shape[:2], bool),
         )
 
