@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hand_perception import optional
-from hand_perception.augmentation.hue import turn_hue
+from hand_perception.augmentation.hue import INSTALL, turn_hue
 from hand_perception.datatypes import ImageArray
 
 #: The four operations; orders are told by their numbers.
@@ -121,6 +121,4 @@ def _cast(image: object) -> ImageArray:
 
 
 def _pillow(module: str) -> ModuleType:
-    return optional.require(
-        f'PIL.{module}', purpose='the augmentation of clips', install='pip install pillow'
-    )
+    return optional.require(f'PIL.{module}', purpose='the augmentation of clips', install=INSTALL)

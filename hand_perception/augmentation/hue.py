@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from hand_perception import optional
 from hand_perception.datatypes import ImageArray
 
+#: How to get Pillow.
+INSTALL: Final = "install it with: pip install 'hand_perception[train]'"
+
 #: Channels from the largest to the smallest, for each sixth of the colour circle, from red on.
 _SIXTHS: Final = ((0, 1, 2), (1, 0, 2), (1, 2, 0), (2, 1, 0), (2, 0, 1), (0, 2, 1))
 _LEVELS: Final = 256
@@ -103,9 +106,7 @@ def _index(
 @cache
 def _tables() -> _Tables:
     """Fill the tables; takes half a second and 17 MB."""
-    pillow = optional.require(
-        'PIL.Image', purpose='the augmentation of clips', install='pip install pillow'
-    )
+    pillow = optional.require('PIL.Image', purpose='the augmentation of clips', install=INSTALL)
     first, second = np.mgrid[:_LEVELS, :_LEVELS].astype(np.uint8)
 
     def hsv_of(rgb: ImageArray) -> ImageArray:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from hand_perception.errors import ConfigError, HandPerceptionError
+from hand_perception.errors import ConfigError, DatasetError, HandPerceptionError
 from hand_perception.training.task import Batch, Collate, Draw, DrawDataset
 
 #: Keeps these numbers apart from those that samples are augmented with.
@@ -125,7 +125,8 @@ class Loader:
         """Read batches from one on, without end; the first is counted over all epochs.
 
         Raises:
-            DatasetError: a sample is damaged; the same error whoever reads.
+            DatasetError: a sample is damaged; the same error whoever reads. Or a process that
+                reads has ended.
         """
         batches = iter(
             DataLoader(
@@ -141,7 +142,7 @@ class Loader:
         try:
             asked = time.perf_counter()
             while True:
-                read = next(batches)
+                read = _next_of(batches)
                 if isinstance(read, HandPerceptionError):
                     raise read
                 batch = read.to(device)
@@ -188,6 +189,18 @@ class _BatchReader(Dataset[Any]):
         except HandPerceptionError as error:
             # Raised in another process it would come with that one's traceback as its message.
             return error
+
+
+def _next_of(batches: Iterator[Any]) -> Any:
+    try:
+        return next(batches)
+    except RuntimeError as error:
+        if not str(error).startswith('DataLoader worker'):
+            raise
+        raise DatasetError(
+            f'a process that reads samples has ended ({error}); often memory or /dev/shm is full: '
+            'take a lower run.workers, or give a container more by --shm-size'
+        ) from error
 
 
 def _as_read(batch: Any) -> Any:

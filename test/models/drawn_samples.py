@@ -1,5 +1,8 @@
 """Samples that are drawn from their number; loading processes import this module."""
 
+import os
+import signal
+
 import numpy as np
 
 from hand_perception.datasets.sample import HandTruth, Sample
@@ -7,12 +10,13 @@ from hand_perception.errors import DatasetError
 
 
 class DrawnClips:
-    """Clips of T small images and N hands; one of them may be damaged."""
+    """Clips of T small images and N hands; one may be damaged, one end its reader."""
 
-    def __init__(self, length, *, num_images=3, num_hands=2, damaged=None, size=(40, 24)):
+    def __init__(self, length, *, num_images=3, num_hands=2, damaged=None, deadly=None,
+                 size=(40, 24)):  # fmt: skip
         self.length = length
         self.num_images, self.num_hands = num_images, num_hands
-        self.damaged = damaged
+        self.damaged, self.deadly = damaged, deadly
         self.size = size
 
     def __len__(self):
@@ -21,6 +25,8 @@ class DrawnClips:
     def __getitem__(self, index):
         if index == self.damaged:
             raise DatasetError(f'the image {index}.png is damaged')
+        if index == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
         rng = np.random.default_rng(index)
         width, height = self.size
         shape = (self.num_images, self.num_hands)

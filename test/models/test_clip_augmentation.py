@@ -1,4 +1,5 @@
 import dataclasses
+import sys
 
 import augmentation_reference as official
 import htt_reference
@@ -21,7 +22,7 @@ from hand_perception.augmentation.colour import (
 from hand_perception.augmentation.hue import turn_hue
 from hand_perception.augmentation.settings import NO_CLIP_AUGMENTATION, ClipAugmentation
 from hand_perception.datasets.sample import HandTruth, Sample
-from hand_perception.errors import ConfigError
+from hand_perception.errors import ConfigError, MissingPackageError
 
 Image = pytest.importorskip('PIL.Image', reason='needs Pillow')
 ImageEnhance = pytest.importorskip('PIL.ImageEnhance', reason='needs Pillow')
@@ -288,3 +289,12 @@ def test_settings_out_of_range_are_refused():
         ClipAugmentation(hue=0.6)
     with pytest.raises(ConfigError, match="'official' or 'sane'"):
         ClipAugmentation(scale_rule='normal')
+
+
+def test_missing_pillow_is_told_with_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'PIL.Image', None)
+    image = np.zeros((4, 6, 3), np.uint8)
+    with pytest.raises(
+        MissingPackageError, match=r'augmentation of clips.*hand_perception\[train'
+    ):
+        change_colours(image, ColourFactors(contrast=1.2), order=np.arange(4))

@@ -154,6 +154,15 @@ def test_damaged_sample_is_named_whoever_reads(workers):
         next(batches)
 
 
+def test_reading_process_that_is_killed_ends_the_run_with_what_to_do():
+    clips = HttClips(DrawnClips(4, deadly=3))
+    order = BatchOrder(len(clips), batch_size=2, seed=0, is_shuffled=False)
+    batches = Loader(clips, collate_clips, order, workers=1).batches(0, CPU)
+    with pytest.raises(DatasetError, match=r'process that reads samples has ended .*run\.workers'):
+        for _ in range(2):  # the first batch may be lost with the process
+            next(batches)
+
+
 def test_time_spent_waiting_is_told_from_time_spent_working(monkeypatch):
     now = [0.0]
     monkeypatch.setattr('hand_perception.training.loading.time.perf_counter', lambda: now[0])
