@@ -43,6 +43,7 @@ BENCHMARKS: Final = {
     'ho3d': HandBenchmark(square=DOUBLED_THREE_BY_FOUR, with_scaled=True, submission='ho3d'),
     'hint': HandBenchmark(square=DOUBLED, with_pck=True),
     'synthetic': HandBenchmark(square=DOUBLED, with_pck=True, hand_model='default'),
+    'shards': HandBenchmark(square=DOUBLED, with_pck=True),
     'hamer_eval/freihand': HandBenchmark(square=THREE_BY_FOUR, submission='freihand'),
     'hamer_eval/ho3d': HandBenchmark(square=THREE_BY_FOUR, with_scaled=True, submission='ho3d'),
     'hamer_eval/hint': HandBenchmark(square=DOUBLED, with_pck=True),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from drawn_hands import BENCHMARK, SIZE, DrawnHands, K, blank, changed, drawn, sample
 
+from hand_perception.datasets import hands as single_hands
 from hand_perception.datasets.hands import open_hands
 from hand_perception.datasets.sample import ManoTruth
 from hand_perception.errors import ConfigError, DatasetError
@@ -287,6 +288,11 @@ def test_network_that_says_no_numbers_is_refused(network):
     broken = dataclasses.replace(found, keypoints=found.keypoints * np.nan)
     with pytest.raises(DatasetError, match='predictions are not finite'):
         score_hands(broken, seen, with_pck=False, with_scaled=False)
+
+
+def test_every_kind_of_single_hands_can_be_evaluated():
+    for kind in single_hands.KINDS:
+        assert benchmark_for(kind, Path('x'), 'test').square.growth >= 1
 
 
 def test_benchmarks_are_cut_as_the_published_figures_were():
