@@ -17,6 +17,7 @@ from hand_perception.datasets.shard_hands import TABLE
 from hand_perception.datasets.shard_samples import sample_members
 from hand_perception.datasets.shards import write_shard
 from hand_perception.datasets.side_by_side import side_by_side
+from hand_perception.datasets.truth_parts import part_of
 from hand_perception.errors import ConfigError, DatasetError
 
 _FORMAT: Final = 1
@@ -65,11 +66,7 @@ class Frames:
             dataset=self.split.dataset,
             segment=segment.name,
             images=np.asarray(self.images.read(segment, [frame])[0])[None],
-            truth=HandTruth(
-                joints_3d=truth.joints_3d[one],
-                joints_2d=truth.joints_2d[one],
-                hand_valid=truth.hand_valid[one],
-            ),
+            truth=part_of(truth, images=one),
             is_right=self.split.is_right,
             K=self.split.K[None].astype(np.float32),
             action=segment.action,

@@ -1,8 +1,9 @@
 """Single hands of shards: those of ``hand_perception data make-shards``, and HaMeR's training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -10,11 +11,12 @@ from tqdm import tqdm
 
 from hand_perception.datasets import hamer_tars, shard_samples
 from hand_perception.datasets.hamer_tars import HamerTarRules
-from hand_perception.datasets.sample import UNKNOWN, HandTruth, ManoTruth, Sample
+from hand_perception.datasets.sample import UNKNOWN, HandTruth, Sample
 from hand_perception.datasets.shard_index import HandPlace, open_index
 from hand_perception.datasets.shards import Shard
 from hand_perception.datasets.tables import no_such_split
-from hand_perception.datatypes import ImageArray
+from hand_perception.datasets.truth_parts import part_of
+from hand_perception.datatypes import NUM_JOINTS, ImageArray
 from hand_perception.errors import DatasetError
 
 NAME: Final = 'shards'
@@ -158,31 +160,14 @@ def _folder(base: Path, split: str) -> Path:
 
 
 def _one(truth: HandTruth, number: int) -> HandTruth:
-    """Take one hand out of those of an image."""
-    one = slice(number, number + 1)
-    names = (
-        'joints_3d', 'joints_2d', 'hand_valid', 'boxes', 'confidence_2d', 'confidence_3d',
-        'is_occluded', 'vertices',
-    )  # fmt: skip
-    arrays = {name: getattr(truth, name) for name in names}
-    taken: dict[str, Any] = {
-        name: None if array is None else array[:, one] for name, array in arrays.items()
-    }
-    for name in ('confidence_2d', 'confidence_3d'):
-        if taken[name] is None:
-            full = np.ones(truth.joints_3d[:, one].shape[:3], np.float32)
-            taken[name] = full * taken['hand_valid'][..., None]
-    mano = truth.mano
-    return HandTruth(
-        mano=None
-        if mano is None
-        else ManoTruth(
-            global_orient=mano.global_orient[:, one], hand_pose=mano.hand_pose[:, one],
-            betas=mano.betas[:, one], has_pose=mano.has_pose[:, one],
-            has_betas=mano.has_betas[:, one],
-        ),
-        **taken,
-    )  # fmt: skip
+    """Take one hand out of those of an image, with confidences."""
+    one = part_of(truth, hands=slice(number, number + 1))
+    full = np.repeat(one.hand_valid[..., None], NUM_JOINTS, axis=2).astype(np.float32)
+    return replace(
+        one,
+        confidence_2d=full if one.confidence_2d is None else one.confidence_2d,
+        confidence_3d=full if one.confidence_3d is None else one.confidence_3d,
+    )
 
 
 def _image(content: bytes, where: str) -> ImageArray:

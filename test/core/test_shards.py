@@ -168,6 +168,9 @@ def test_frames_of_clips_become_hands(tmp_path, no_cache):
         )  # fmt: skip
         assert found.is_right == (expected.is_right[n],)
         assert found.action == expected.action
+        pose = split.truth(split.segments[clip]).mano.hand_pose[t, n]
+        np.testing.assert_array_equal(found.truth.mano.hand_pose[0, 0], pose)
+        assert (found.truth.confidence_3d == 1).all()
         side = 'right' if expected.is_right[n] else 'left'
         assert found.segment.endswith(f'{expected.segment}/{t:06d}_{side}')
 

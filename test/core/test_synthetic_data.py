@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import tarfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from hand_perception.models.hand_model import load_hand_model
 from hand_perception.synthetic.data_set import write_data_set
 from hand_perception.synthetic.on_the_fly import OnTheFlyClips, OnTheFlyHands
 from hand_perception.synthetic.people import DataSpec, person_scene, person_spec, take_scene
+from hand_perception.synthetic.scene import Scene, SceneSpec
 
 #: Small pictures: what is tested here does not depend on their size.
 SPEC = DataSpec(
@@ -334,3 +336,29 @@ def test_shards_are_plain_tar_files_whose_members_share_names(root):
     split = open_split('synthetic', root, 'train')
     read = open_images(split).read(split.segments[0], [0])[0]
     np.testing.assert_array_equal(read, image[..., ::-1])
+
+
+def test_a_person_who_moves_otherwise_is_a_scene_of_its_own_spec():
+    spec = SceneSpec(seed=4, width=96, height=64, background='plain', supersampling=1)
+    change = {'script': 'act_wave', 'duration_s': 2.5, 'motion_seed': 11, 'variety': 0.7}
+    moved, anew = Scene(spec).moving_otherwise(**change), Scene(replace(spec, **change))
+    for time_s in (0.2, 1.9):
+        a, b = moved.render(time_s), anew.render(time_s)
+        np.testing.assert_array_equal(a.image_bgr, b.image_bgr)
+        np.testing.assert_array_equal(a.hands[1].keypoints_3d, b.hands[1].keypoints_3d)
+
+
+def test_variety_moves_hands_and_leaves_the_person():
+    spec = SceneSpec(seed=4, width=64, height=48, background='plain', motion_seed=1)
+    usual, strayed = Scene(spec), Scene(replace(spec, variety=1.0))
+    other = Scene(replace(spec, variety=1.0, motion_seed=2))
+    assert usual.palm_width_m == strayed.palm_width_m == other.palm_width_m
+    places = [scene.truth(0.0)[0].keypoints_3d[9] for scene in (usual, strayed, other)]
+    assert np.linalg.norm(places[0] - places[1]) > 0.01  # metres
+    assert np.linalg.norm(places[1] - places[2]) > 0.01
+
+
+@pytest.mark.parametrize('change', [{'variety': 1.5, 'motion_seed': 1}, {'variety': 0.5}])
+def test_variety_needs_a_seed_and_goes_to_one(change):
+    with pytest.raises(ConfigError, match='needs a motion_seed'):
+        SceneSpec(**change)
