@@ -60,19 +60,34 @@ def official_content(
     state = OrderedDict(
         (name, tensor.detach().cpu().clone()) for name, tensor in module.state_dict().items()
     )
-    # A copy, which the scheduler may change and take along; of what is trained only the names of
-    # its parameters' places matter.
-    parameters = [nn.Parameter(p.detach().cpu().clone()) for p in module.parameters()]
-    adam = torch.optim.Adam(parameters, lr=settings.learning_rate)
-    if isinstance(optimizer, torch.optim.Adam):
-        adam.load_state_dict(optimizer.state_dict())
-    for group in adam.param_groups:
-        group['initial_lr'] = settings.learning_rate
-    is_stepped = settings.schedule == 'step'
-    scheduler = torch.optim.lr_scheduler.StepLR(
-        adam, max(round(settings.decay_epochs), 1),
-        gamma=settings.decay_factor if is_stepped else 1.0, last_epoch=epoch,
-    )  # fmt: skip
+    # A copy, which the scheduler may change and take along. A table of positions that is learned
+    # is none of the official parameters, whose places tell their moments.
+    official = [
+        p for name, p in module.named_parameters() if not name.startswith('transformer_pe')
+    ]
+    adam = torch.optim.Adam(
+        [nn.Parameter(p.detach().cpu().clone()) for p in official], lr=settings.learning_rate
+    )
+    moments = optimizer.state_dict()
+    if isinstance(optimizer, torch.optim.Adam) and len(
+        moments['param_groups'][0]['params']
+    ) == len(official):
+        adam.load_state_dict(moments)
+    gamma = settings.decay_factor if settings.schedule == 'step' else 1.0
+    every = max(round(settings.decay_epochs), 1)
+    adam.param_groups[0]['lr'] = settings.learning_rate
+    scheduler = torch.optim.lr_scheduler.StepLR(adam, every, gamma=gamma)
+    # As after a step of it at the end of each epoch.
+    rate = settings.learning_rate * gamma ** (epoch // every)
+    adam.param_groups[0]['lr'] = rate
+    scheduler.load_state_dict(
+        {
+            **scheduler.state_dict(),
+            'last_epoch': epoch,
+            '_last_lr': [rate],
+            '_step_count': epoch + 1,
+        }
+    )
     return {
         'epoch': epoch, 'network': 'HTT', 'state_dict': state, 'optimizer': adam.state_dict(),
         'scheduler': scheduler,

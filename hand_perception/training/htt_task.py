@@ -99,7 +99,7 @@ class HttTask:
         }  # fmt: skip
 
     def validate(self, modules: Mapping[str, Any], device: torch.device) -> Validation | None:
-        """Measure held-out clips, in full precision, beside what the mean pose would score."""
+        """Measure held-out clips, beside what the mean pose would score."""
         if self._held_out is None:
             return None
         found = validate_htt(self._network, self._held_out, self.labels, device)
@@ -111,9 +111,9 @@ class HttTask:
         """Draw images of the first clip, evenly spread over what counts of it."""
         clip = slice(0, batch.window)
         images, not_padding = batch.images[clip], batch.not_padding[clip]
-        with torch.inference_mode():
+        with torch.no_grad():
             raw, _, _ = self._network(images, not_padding)
-            found, _, _ = lift_joints(raw, batch.targets.K[clip])
+            found, _, _ = lift_joints(raw.float(), batch.targets.K[clip])
         count = int(not_padding.sum())
         drawn = np.unique(np.linspace(0, count - 1, _NUM_DRAWN).round().astype(np.int64))
         targets = batch.targets
