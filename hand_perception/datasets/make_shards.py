@@ -1,7 +1,6 @@
 """Pack any data set into shards: a sample for each image, its hands in a JSON file beside it."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,7 @@ from hand_perception.datasets.shards import write_shard
 from hand_perception.datasets.side_by_side import side_by_side
 from hand_perception.datasets.truth_parts import part_of
 from hand_perception.errors import ConfigError, DatasetError
+from hand_perception.whole_files import remove_unfinished, write_whole_text
 
 _FORMAT: Final = 1
 
@@ -136,8 +136,7 @@ def write_shards(
         else:
             missing.append(_Job(path, first, last))
     yield from side_by_side(_write, (images, options), missing, num_processes)
-    for left_over in folder.glob('.*.part'):  # of runs that were killed
-        left_over.unlink(missing_ok=True)
+    remove_unfinished(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +166,7 @@ def _claim(folder: Path, note: dict[str, Any]) -> None:
         if not path.exists():
             if any(folder.glob('*.tar')):
                 raise DatasetError(f'{folder} holds other shards; choose another folder')
-            part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-            part.write_text(json.dumps(note, indent=1) + '\n', encoding='ascii')
-            os.replace(part, path)
+            write_whole_text(path, json.dumps(note, indent=1) + '\n')
         found = json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
         raise DatasetError(f'{path} cannot be written or read: {error}') from error

@@ -15,6 +15,7 @@ from hand_perception.datasets import hamer_tars, shard_samples
 from hand_perception.datasets.hamer_tars import HamerTarRules
 from hand_perception.datasets.shards import Member, Shard
 from hand_perception.errors import DatasetError
+from hand_perception.whole_files import whole_file
 
 IMAGE_ENDINGS: Final = ('jpg', 'jpeg', 'png')
 _FORMAT: Final = 1
@@ -174,11 +175,9 @@ def _keep(path: Path, mark: str, index: ShardIndex) -> bool:
         stream, mark=np.frombuffer(mark.encode(), np.uint8), rows=index.rows,
         names=np.frombuffer('\n'.join(index.names).encode(), np.uint8),
     )  # fmt: skip
-    part = path.with_name(f'{path.name}.{os.getpid()}.part')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(stream.getvalue())
-        os.replace(part, path)
-    except OSError:  # no place to keep it: found anew the next time
+        with whole_file(path) as file:
+            file.write(stream.getvalue())
+    except DatasetError:  # no place to keep it: found anew the next time
         return False
     return True

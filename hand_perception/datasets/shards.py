@@ -5,13 +5,13 @@ the file.
 """
 
 import io
-import os
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hand_perception.errors import DatasetError
+from hand_perception.whole_files import whole_path
 
 
 class Member(NamedTuple):
@@ -126,16 +126,11 @@ def write_shard(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
     Raises:
         DatasetError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
-        with tarfile.open(part, 'w', format=tarfile.USTAR_FORMAT) as tar:
-            for name, content in members:
-                entry = tarfile.TarInfo(name)
-                entry.size = len(content)
-                tar.addfile(entry, io.BytesIO(content))
-        os.replace(part, path)
-    except OSError as error:
-        raise DatasetError(f'{path} cannot be written: {error}') from error
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        whole_path(path) as unfinished,
+        tarfile.open(unfinished, 'w', format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name, content in members:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))

@@ -28,7 +28,7 @@ from hand_perception.evaluation.partial_results import Arrays, PartialResults
 from hand_perception.evaluation.plots import Curve
 from hand_perception.evaluation.report import Report, Table
 from hand_perception.evaluation.submissions import write_h2o_actions
-from hand_perception.evaluation.whole_files import whole_file
+from hand_perception.whole_files import whole_file
 
 _PERCENT: Final = 100.0
 #: Name of the file that has the answer for every segment.

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.evaluation.ranks import Rank, together
-from hand_perception.evaluation.whole_files import whole_file
+from hand_perception.whole_files import whole_file
 
 _logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from hand_perception.evaluation.whole_files import whole_file
 from hand_perception.optional import require
+from hand_perception.whole_files import whole_file
 
 _SIZE_IN: Final = (6.4, 4.2)
 _DPI: Final = 130

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hand_perception.evaluation.figures import KINDS
 from hand_perception.evaluation.plots import Curve, write_plots
 from hand_perception.evaluation.published import Published, published_for
-from hand_perception.evaluation.whole_files import whole_file
+from hand_perception.whole_files import whole_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

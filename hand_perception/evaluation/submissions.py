@@ -1,7 +1,6 @@
 """Files that benchmarks take: pred.json of FreiHAND and HO-3D, action_labels.json of H2O."""
 
 import json
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from hand_perception.datatypes import NUM_JOINTS, DoubleArray
 from hand_perception.errors import DatasetError
+from hand_perception.whole_files import whole_file
 
 PREDICTIONS: Final = 'pred.json'
 ACTION_LABELS: Final = 'action_labels.json'
@@ -124,20 +124,9 @@ def _put(stream: IO[bytes], text: str) -> None:
 
 def _write_zip(path: Path, name: str, write: Callable[[IO[bytes]], None]) -> None:
     """Write a zip of one file; it is complete or as it was before."""
-    unfinished = path.with_name(f'.{path.name}.unfinished')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with unfinished.open('wb') as file:
-                with (
-                    zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED) as archive,
-                    archive.open(name, 'w', force_zip64=True) as stream,
-                ):
-                    write(stream)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise DatasetError(f'{path} cannot be written: {error}') from error
+    with (
+        whole_file(path) as file,
+        zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED) as archive,
+        archive.open(name, 'w', force_zip64=True) as stream,
+    ):
+        write(stream)

@@ -1,7 +1,6 @@
 """Our exports of weights: safetensors, which hold no pickle, with what we say of them."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from hand_perception.errors import WeightsError
 from hand_perception.optional import require
+from hand_perception.whole_files import whole_path
 
 SUFFIX: Final = '.safetensors'
 #: Version of the metadata in our exports.
@@ -24,9 +24,6 @@ def write_export_file(
     path: Path, tensors: Mapping[str, Tensor], *, model: str, metadata: Mapping[str, str]
 ) -> None:
     """Write tensors with their metadata; the file is complete or as it was before.
-
-    It is written under another name, brought to the disk and renamed, so that neither a full disk
-    nor an interruption harms a file of that name.
 
     Args:
         path: the file to write; its folder is made.
@@ -43,18 +40,8 @@ def write_export_file(
     writer = require('safetensors.torch', purpose=purpose, install=_INSTALL)
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     described = {_FORMAT_KEY: EXPORT_FORMAT, MODEL_KEY: model, **metadata}
-    unfinished = path.with_name(f'.{path.name}.unfinished')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            writer.save_file(contiguous, unfinished, described)
-            with unfinished.open('rb') as stream:
-                os.fsync(stream.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise WeightsError(f'{path} cannot be written: {error}') from error
+    with whole_path(path, WeightsError, also=(safetensors.SafetensorError,)) as unfinished:
+        writer.save_file(contiguous, unfinished, described)
 
 
 def read_export_metadata(path: Path) -> dict[str, str]:

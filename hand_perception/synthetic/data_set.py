@@ -6,7 +6,6 @@ Every file follows from the spec alone: any number of processes writes the same 
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +24,7 @@ from hand_perception.errors import DatasetError
 from hand_perception.synthetic.frame_files import SHARE_DECIMALS, json_bytes, take_members
 from hand_perception.synthetic.people import LABELS, DataSpec, Take, person_scene, take_scene
 from hand_perception.synthetic.scene import Scene
+from hand_perception.whole_files import remove_unfinished, whole_file
 
 #: Written first, so that a run that goes on cannot mix two specs.
 SPEC_FILE: Final = 'spec.json'
@@ -110,8 +110,7 @@ def _write_table(folder: Path, spec: DataSpec, takes: tuple[Take, ...]) -> None:
                 for truth in truths
             ],
         })  # fmt: skip
-    for left_over in folder.glob('*/.*.part'):  # of runs that were killed
-        left_over.unlink(missing_ok=True)
+    remove_unfinished(folder)
     _write_json(folder / TABLE, {
         'format': FORMAT, 'labels': dataclasses.asdict(LABELS), 'K': spec.K.tolist(),
         'size': [spec.width, spec.height], 'rate_hz': spec.rate_hz, 'splits': splits,
@@ -119,11 +118,5 @@ def _write_table(folder: Path, spec: DataSpec, takes: tuple[Take, ...]) -> None:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
-        part.write_bytes(json_bytes(content))
-        os.replace(part, path)
-    except OSError as error:
-        raise DatasetError(f'{path} cannot be written: {error}') from error
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as stream:
+        stream.write(json_bytes(content))

@@ -3,7 +3,6 @@
 Neither holds MANO, whose licence does not allow passing it on; both say which hand they are for.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from hand_perception.models.hamer.files import CHECKPOINT, CONFIG, MEAN_PARAMS
 from hand_perception.models.hamer.weight_files import HamerParts, published_name
 from hand_perception.training.hamer_losses import HamerLossWeights
 from hand_perception.training.hamer_weights import TrainableWeights
+from hand_perception.whole_files import whole_file, whole_path, write_whole_text
 
 #: Version of the layout, as its writer would name it.
 _LIGHTNING: Final = '2.1.0'
@@ -103,30 +103,12 @@ def export_official(
     }  # fmt: skip
     head = weights.parts.mano_head
     arrays = {key: getattr(head, name)[0].cpu().numpy() for key, name in _MEANS.items()}
-    _write(checkpoint, lambda path: torch.save(content, path))
-    _write(config, lambda path: path.write_text(yaml.safe_dump(described), encoding='utf-8'))
-    _write(means, lambda path: _save_arrays(path, arrays))
-    return [checkpoint, config, means]
-
-
-def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    with path.open('wb') as stream:
+    with whole_path(checkpoint, WeightsError, also=(RuntimeError,)) as path:  # of torch.save
+        torch.save(content, path)
+    write_whole_text(config, yaml.safe_dump(described), WeightsError)
+    with whole_file(means, WeightsError) as stream:
         np.savez(stream, **arrays)
-
-
-def _write(path: Path, write: Any) -> None:
-    unfinished = path.with_name(f'.{path.name}.unfinished')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(unfinished)
-            with unfinished.open('rb') as stream:
-                os.fsync(stream.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError on a full disk
-        raise WeightsError(f'{path} cannot be written: {error}') from error
+    return [checkpoint, config, means]
 
 
 def _on_cpu(value: Any) -> Any:

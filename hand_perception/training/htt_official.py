@@ -15,6 +15,7 @@ from hand_perception.models.htt.module import HttModule
 from hand_perception.models.htt.options_file import DATASETS
 from hand_perception.models.htt.weight_files import dataset_of
 from hand_perception.training.htt_settings import HttSections
+from hand_perception.whole_files import whole_file, whole_path
 
 CHECKPOINT: Final = 'checkpoint.pth'
 _OFFICIAL_NAMES: Final = {ours: theirs for theirs, ours in DATASETS.items()}
@@ -42,13 +43,10 @@ def write_official(
     _refuse_variants(module)
     content = official_content(module, optimizer, sections=sections, epoch=epoch)
     paths = [folder / CHECKPOINT, folder / OPTIONS]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(paths[0], lambda path: torch.save(content, path))
-        arguments = pickle.dumps(official_arguments(module, sections), protocol=4)
-        _write(paths[1], lambda path: path.write_bytes(arguments))
-    except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
-        raise WeightsError(f'{folder} cannot be written to: {error}') from error
+    with whole_path(paths[0], WeightsError, also=(RuntimeError,)) as path:  # of torch.save
+        torch.save(content, path)
+    with whole_file(paths[1], WeightsError) as stream:
+        stream.write(pickle.dumps(official_arguments(module, sections), protocol=4))
     return paths
 
 
@@ -119,12 +117,3 @@ def _refuse_variants(module: HttModule) -> None:
             'the official program has no relative positions and no smoothing, so weights with '
             'them have no official layout; leave out --export'
         )
-
-
-def _write(path: Path, write: Any) -> None:
-    unfinished = path.with_name(f'.{path.name}.unfinished')
-    try:
-        write(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 import datetime
 import importlib.metadata
 import json
-import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from hand_perception.errors import ConfigError
 from hand_perception.training.training_file import Sections, training_text
+from hand_perception.whole_files import write_whole_text
 
 _PACKAGES: Final = (
     'hand_perception',
@@ -68,7 +68,7 @@ class RunFolder:
         Raises:
             ConfigError: the folder cannot be written.
         """
-        _replace(self.settings, training_text(sections))
+        write_whole_text(self.settings, training_text(sections), ConfigError)
 
     def add_start(self, facts: Mapping[str, Any]) -> None:
         """Note when and with what the run was started or gone on with.
@@ -80,7 +80,7 @@ class RunFolder:
         if self.record.exists():
             starts = json.loads(self.record.read_text(encoding='utf-8'))['starts']
         starts.append({**facts, **_surroundings()})
-        _replace(self.record, json.dumps({'starts': starts}, indent=1) + '\n')
+        write_whole_text(self.record, json.dumps({'starts': starts}, indent=1) + '\n', ConfigError)
 
     def add_figures(self, figures: Mapping[str, Any]) -> None:
         """Add a line of figures.
@@ -102,7 +102,9 @@ class RunFolder:
         """
         if self.figures.exists():
             kept = [line for line in self.read_figures() if line['step'] <= step]
-            _replace(self.figures, ''.join(json.dumps(line) + '\n' for line in kept))
+            write_whole_text(
+                self.figures, ''.join(json.dumps(line) + '\n' for line in kept), ConfigError
+            )
 
     def read_figures(self) -> list[dict[str, Any]]:
         """Read all lines of figures; half a line, where a run was ended, is left out."""
@@ -128,20 +130,3 @@ def _surroundings() -> dict[str, Any]:
         'time': now.isoformat(timespec='seconds'), 'versions': versions, 'gpu': gpu,
         'processor': platform.machine(), 'threads': torch.get_num_threads(),
     }  # fmt: skip
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file, which is complete or as it was before."""
-    unfinished = path.with_name(f'.{path.name}.unfinished')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with unfinished.open('w', encoding='utf-8') as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f'{path} cannot be written: {error}') from error

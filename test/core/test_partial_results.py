@@ -9,7 +9,7 @@ import pytest
 from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.evaluation.partial_results import run_parts
 from hand_perception.evaluation.ranks import Rank
-from hand_perception.evaluation.whole_files import whole_file
+from hand_perception.whole_files import whole_file
 
 NAMES = ('first', 'second', 'third', 'fourth')
 IDENTITY = {'sha256': 'abc', 'windows': [128, 16]}

@@ -179,12 +179,12 @@ def test_a_run_that_stopped_goes_on(drawn, packed):
     folder = packed / 'train'
     before = {path.name: path.read_bytes() for path in folder.glob('*.tar')}
     (folder / '000001.tar').unlink()
-    (folder / '.000001.tar.7.part').write_bytes(b'half')
+    (folder / '.000001.tar.7.unfinished').write_bytes(b'half')
     with pytest.raises(DatasetError, match='has 1 of 2 shards; run .* again'):
         ShardHands(packed, 'train')
     assert list(write_shards(drawn, folder, source='drawn', options=LOSSLESS)) == [4, 3]
     assert {path.name: path.read_bytes() for path in folder.glob('*.tar')} == before
-    assert not list(folder.glob('.*.part'))
+    assert not list(folder.glob('.*.unfinished'))
 
 
 def test_other_shards_are_not_mixed_in(drawn, packed):

@@ -80,7 +80,7 @@ def test_an_interrupted_run_goes_on_and_leaves_the_same_files(root, tmp_path):
     for _ in range(3):
         next(run)
     run.close()
-    (tmp_path / 'train' / '.s002_r001.tar.1.part').write_bytes(b'half of a recording')
+    (tmp_path / 'train' / '.s002_r001.tar.1.unfinished').write_bytes(b'half of a recording')
     with pytest.raises(DatasetError, match='written when all recordings are made'):
         open_table(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*.tar')}
