@@ -18,6 +18,7 @@ ALLOWED_SKIPS = (
     r'no CUDA device',  # machines without a GPU
     r'needs the package launch',  # launch is not among the ROS wheels
     r'needs the packages tf2_msgs and tf2_ros',  # nor is tf2
+    r'needs timm',  # backbones of others; it wants a torchvision that goes with torch
     r'needs MANO',  # licensed, never shipped: HAND_PERCEPTION_MANO_DIR
     r'needs a camera',  # machines without one
     r'needs the optional package dex_retargeting',  # robot hands; Python below 3.13, numpy 2

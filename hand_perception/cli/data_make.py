@@ -36,7 +36,7 @@ def _add_synthetic(actions: Any) -> None:
         ('subjects', 'people to train on'),
         ('held-out', 'people to validate on, and as many others to test on'),
         ('recordings', 'recordings of each person'),
-        ('frames', 'images of a recording, 30 a second'),
+        ('frames', 'images of a recording'),
         ('seed', 'of everything that is random'),
         ('quality', 'of the JPEG files, 1 to 100'),
         (
@@ -48,6 +48,10 @@ def _add_synthetic(actions: Any) -> None:
         action.add_argument(
             f'--{name}', type=int, default=value, metavar='N', help=f'{text} ({value})'
         )
+    action.add_argument(
+        '--rate', type=float, default=usual.rate_hz, metavar='HZ',
+        help='images per second (30); a few make more different hands of as many images',
+    )  # fmt: skip
     action.add_argument(
         '--size', default=f'{usual.width}x{usual.height}', metavar='WxH',
         help='of the images, pixels (480x270, what HTT takes)',
@@ -171,7 +175,7 @@ def run_synthetic(options: argparse.Namespace) -> int:
     """Write the data set with a bar; say what it holds."""
     spec = DataSpec(
         seed=options.seed, subjects=options.subjects, held_out=options.held_out,
-        recordings=options.recordings, frames=options.frames, script=options.script,
+        recordings=options.recordings, frames=options.frames, rate_hz=options.rate, script=options.script,
         variety=options.variety, supersampling=options.supersampling, quality=options.quality,
         **read_size(options.size),
     )  # fmt: skip

@@ -1,8 +1,11 @@
 """HaMeR in training: synthetic hands, small networks, and runs in other processes.
 
-Run as a program: ``hamer_training.py DATA OUT [--resume] [section.name=value ...]``.
+Run as a program: ``hamer_training.py DATA OUT [--resume] [die=STEP] [section.name=value ...]``;
+``die`` kills the process without warning when that step begins.
 """
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -38,14 +41,14 @@ def write_hands(folder, *, subjects=1, held_out=1, recordings=2, frames=2, **spe
     return folder
 
 
-def small_sections(data, **sections):
+def small_sections(folder, **sections):
     """Settings of a short run on the CPU."""
     values = {
         'run': {'steps': 4, 'batch_size': 4, 'precision': '32-true', 'device': 'cpu',
                 'workers': 0, 'log_every': 1, 'picture_every': 2, 'save_every': 2},
         'optimizer': {'learning_rate': 1e-3},
         'model': SMALL,
-        'data': {'train': f'synthetic:{data}', 'validation': f'synthetic:{data}',
+        'data': {'train': f'synthetic:{folder}', 'validation': f'synthetic:{folder}',
                  'validation_hands': 8},
     }  # fmt: skip
     for name, changed in sections.items():
@@ -93,12 +96,27 @@ def plain_backward(task, batch, *, share=1.0):
     return task.backward(PlainFabric(), modules, batch, share=share)
 
 
+def die_at(step):
+    """Kill this process when a step begins; what it has not brought to the disk is lost."""
+    plain, begun = HamerTask.backward, []
+
+    def backward(*arguments, **named):
+        begun.append(1)
+        if len(begun) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(*arguments, **named)
+
+    HamerTask.backward = backward
+
+
 def main():
     data, out, *words = sys.argv[1:]
     torch.set_num_threads(1)
     changes = {}
     for word in words:
-        if '=' in word:
+        if word.startswith('die='):
+            die_at(int(word.removeprefix('die=')))
+        elif '=' in word:
             key, value = word.split('=')
             section, name = key.split('.')
             changes.setdefault(section, {})[name] = int(value)

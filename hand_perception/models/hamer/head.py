@@ -63,8 +63,9 @@ class CrossAttention(nn.Module):
         super().__init__()
         inner = sizes.num_heads * sizes.head_width
         self.num_heads = sizes.num_heads
-        self.to_q = nn.Linear(sizes.width, inner, bias=False)
+        # In the published order, by which states of optimizers count.
         self.to_kv = nn.Linear(sizes.context_width, 2 * inner, bias=False)
+        self.to_q = nn.Linear(sizes.width, inner, bias=False)
         self.to_out = nn.Linear(inner, sizes.width)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
