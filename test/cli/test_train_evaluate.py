@@ -145,9 +145,8 @@ def test_official_hamer_is_tuned_on_freihand_and_measured_there(tmp_path):
     weights = hamer_files.write_official(tmp_path)
     shutil.copy(mano / 'MANO_RIGHT.pkl', tmp_path)
     out = tmp_path / 'run'
-    (tmp_path / 'run.yaml').write_text('network: hamer\n')
     assert command(
-        'train', 'hamer', '--config', tmp_path / 'run.yaml', '--out', out,
+        'train', 'hamer', '--config', 'hamer', '--out', out, 'model.backbone_weights=',
         f'model.weights={weights}', f'model.mano_dir={mano}', f'data.train=freihand:{tree}',
         f'data.validation=freihand:{tree}', 'data.validation_split=test', 'run.steps=2',
         'run.batch_size=2', 'run.device=cpu', 'run.workers=0', 'run.precision=32-true',
