@@ -75,9 +75,9 @@ def test_hands_of_other_people_are_known_better_than_their_mean_after_a_minute(t
     assert figures['times_better'] > 1.1
 
 
-def run(folder, out, *words):
+def run(folder, out, *words, launcher=()):
     return subprocess.Popen(
-        [sys.executable, hamer_training.__file__, str(folder), str(out), *words],
+        [sys.executable, *launcher, hamer_training.__file__, str(folder), str(out), *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -107,3 +107,17 @@ def test_run_goes_on_after_kill_9_to_the_bit(folder, tmp_path):
             for run in ('broken', 'whole')
         )
         assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
+def test_two_processes_are_one_that_adds_two_parts_up(folder, tmp_path):
+    """Network and discriminator, whose passes processes count, and sums as they are published."""
+    words = ('run.steps=3', 'run.batch_size=2')
+    launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    finish(run(folder, tmp_path / 'two', *words, launcher=launcher))
+    finish(run(folder, tmp_path / 'one', *words, 'run.accumulate=2'))
+    two, one = losses(tmp_path / 'two'), losses(tmp_path / 'one')
+    assert [line['step'] for line in two] == [line['step'] for line in one]
+    for ours, theirs in zip(two, one, strict=True):
+        for name in {'total', 'generator', 'discriminator', 'mpjpe_mm'} & set(theirs):
+            # Float32 sums in another order, then steps of an optimizer that divides by them.
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-3), name
