@@ -1,6 +1,7 @@
 """Our exports of weights: safetensors, which hold no pickle, with what we say of them."""
 
 import hashlib
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -41,7 +42,11 @@ def write_export_file(
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     described = {_FORMAT_KEY: EXPORT_FORMAT, MODEL_KEY: model, **metadata}
     with whole_path(path, WeightsError, also=(safetensors.SafetensorError,)) as unfinished:
+        unfinished.touch()
+        mode = unfinished.stat().st_mode
         writer.save_file(contiguous, unfinished, described)
+        # The package lets nobody but the user read; here the usual rights hold.
+        unfinished.chmod(stat.S_IMODE(mode))
 
 
 def read_export_metadata(path: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from hand_perception.errors import DatasetError
+from hand_perception.errors import DatasetError, HandPerceptionError
 from hand_perception.training.learning_rate import learning_rate_factor
 from hand_perception.training.loading import BatchOrder, Loader
 from hand_perception.training.log import RunLog
@@ -112,7 +112,8 @@ class Run:
         """Make all steps that are left; saves at the end and when it is interrupted.
 
         Raises:
-            DatasetError: a loss is not finite any more; what was saved before stays.
+            DatasetError: a loss is not finite any more, and what was saved before stays; or a
+                sample cannot be read, and one process alone has saved the steps before.
             WeightsError: weights or state cannot be written; what was saved before stays.
         """
         run = self._sections.run
@@ -121,7 +122,11 @@ class Run:
             while self.step < self.total_steps and not self._is_stopped(stop):
                 if batches is None:
                     batches = self._loader.batches(self.step * run.accumulate, self._fabric.device)
-                batch = self._make_step(batches)
+                try:
+                    batch = self._make_step(batches)
+                except HandPerceptionError:
+                    self._save_before_error(log)
+                    raise
                 log.go_on()
                 is_last = self.step == self.total_steps
                 if self.step % run.log_every == 0 or is_last:
@@ -259,6 +264,14 @@ class Run:
             log.flush()
         self._saved = self.step
         self._fabric.barrier()
+
+    def _save_before_error(self, log: RunLog) -> None:
+        """Keep the steps done when the next one cannot be made, as its samples cannot be read.
+
+        Several processes would have to save together, and only this one knows of the error.
+        """
+        if self._fabric.world_size == 1 and self.step not in (0, self._saved):
+            self._save(log)
 
     def _is_stopped(self, stop: StopRequest) -> bool:
         if self._fabric.world_size == 1:

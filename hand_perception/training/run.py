@@ -66,6 +66,15 @@ def run_training(
     task = network.make_task(sections)
     run = Run(task, sections, fabric, folder)
     has_state = resume and folder.state.exists()
+    # Before those who go on wait for those who do not.
+    seen = torch.tensor(float(has_state), device=fabric.device)
+    num_with_state = int(fabric.all_reduce(seen, reduce_op='sum').item())
+    if num_with_state not in (0, fabric.world_size):
+        raise ConfigError(
+            f'{num_with_state} of {fabric.world_size} processes see the state of a run in {out}, '
+            f'this one {"does" if has_state else "does not"}: it must be one folder that all '
+            'machines see'
+        )
     before = (run.go_on().settings if has_state else None) or {}
     if fabric.broadcast(run.step) != run.step:
         raise ConfigError(

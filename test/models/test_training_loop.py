@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,8 @@ def test_whole_run_leaves_weights_figures_and_its_settings(whole):
     assert done.outcome.best == errors[best][0]
     assert read_export_metadata(folder.best)['step'] == str(best)
     assert list(folder.log.iterdir())
+    # Whoever may read the settings may read the weights.
+    assert folder.last.stat().st_mode == folder.settings.stat().st_mode
     start = json.loads(folder.record.read_text())['starts'][0]
     assert (start['seed'], start['from_step'], start['processes']) == (0, 0, 1)
     assert start['versions']['torch'] == torch.__version__
@@ -232,6 +235,47 @@ def test_loss_that_is_not_finite_ends_the_run_and_leaves_what_was_saved(tmp_path
     weights, metadata = read_export_file(RunFolder(out).last, model='tiny')
     assert metadata['step'] == '8'
     assert all(bool(weight.isfinite().all()) for weight in weights.values())
+
+
+def test_sample_that_cannot_be_read_ends_the_run_after_saving(whole, tmp_path):
+    out = tmp_path / 'damaged'
+    words = ['run.validate_every=3', 'run.save_every=100']
+    with pytest.raises(DatasetError, match='cut_off.jpg'):
+        train(out, *words, 'model.damaged_epoch=1')
+    assert read_export_metadata(RunFolder(out).last)['step'] == '8'  # all of the first epoch
+    assert train(out, *words, resume=True).outcome.step == 12
+    assert losses(out) == losses(whole[0])
+
+
+def test_folder_that_not_all_machines_see_is_refused_by_all(tmp_path):
+    """Two machines played by two programs, each of which has a disk of its own."""
+    train(tmp_path / 'first', 'run.steps=4')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    machines = [
+        subprocess.Popen(
+            [sys.executable, tiny_training.__file__, str(tmp_path / name), '--resume'],
+            env=os.environ | {
+                'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'MASTER_ADDR': '127.0.0.1',
+                'MASTER_PORT': str(port), 'WORLD_SIZE': '2', 'LOCAL_WORLD_SIZE': '1',
+                'RANK': str(rank), 'GROUP_RANK': str(rank), 'LOCAL_RANK': '0',
+                'TORCHELASTIC_RUN_ID': 'two machines',
+            },
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for rank, name in enumerate(('first', 'second'))
+    ]  # fmt: skip
+    said = []
+    try:
+        for machine in machines:
+            said.append(machine.communicate(timeout=120)[1])
+    finally:
+        for machine in machines:
+            machine.kill()
+    assert '1 of 2 processes see the state of a run' in said[0]
+    assert 'this one does not: it must be one folder' in said[1]
+    assert not (tmp_path / 'second').exists()
 
 
 def test_state_of_another_network_is_refused_by_name(whole, tmp_path):

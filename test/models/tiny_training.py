@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hand_perception.errors import DatasetError
 from hand_perception.models.safetensors_file import write_export_file
 from hand_perception.settings_base import Settings, make_setting
 from hand_perception.training.batches import sent_to
@@ -29,6 +30,7 @@ class TinySettings(Settings):
     samples: int = make_setting(32, 'Samples of an epoch.', minimum=1)
     kill_at: int = make_setting(0, 'Sample whose reading in the second epoch kills the process.')
     stop_at: int = make_setting(0, 'The same, with SIGTERM to oneself.')
+    damaged_epoch: int = make_setting(-1, 'Epoch whose samples cannot be read.')
     nan_epoch: int = make_setting(-1, 'Epoch whose truth is not finite.')
 
 
@@ -66,6 +68,8 @@ class TinyData:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.settings.stop_at and self.reads == self.settings.stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
+        if draw.epoch == self.settings.damaged_epoch:
+            raise DatasetError('cut_off.jpg ends in the middle')
         rng = np.random.default_rng((self.seed, *draw))
         fixed = np.random.default_rng(draw.number).normal(size=4)
         truth = np.array([fixed.sum(), np.nan if draw.epoch == self.settings.nan_epoch else 1.0])
