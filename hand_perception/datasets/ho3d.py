@@ -31,6 +31,8 @@ FOLDERS: Final = {'train': 'train', 'test': 'evaluation'}
 VERSIONS: Final = {'v2': '.png', 'v3': '.jpg'}
 
 _NUM_VERTICES: Final = 778
+#: Middle half of an image of 640 x 480 pixels.
+_MIDDLE: Final = np.array([160.0, 120.0, 480.0, 360.0])
 _FROM_OPENGL: Final = np.array([1.0, -1.0, -1.0])
 _ORDER: Final = list(KEYPOINT_SOURCES)
 
@@ -83,15 +85,16 @@ class Ho3dTable:
     def truth(self, index: int) -> HandTruth:
         """Read the annotation of an image.
 
-        An image of the training split whose annotation is empty has confidence 0. In the test
-        split only the wrist is known unless the answers are there. The box is the published one
-        there, and the tight one around the joints in training.
+        An image of the training split whose annotation is empty has confidence 0 and the middle
+        half of the image for a box, so that nothing is learned from it and nothing fails. In the
+        test split only the wrist is known unless the answers are there. The box is the published
+        one there, and the tight one around the joints in training.
         """
         meta = Ho3dMeta.read(self.meta_path(index))
         if self.split == 'test':
             return self._test_truth(index, meta)
         if meta.entries.get('handJoints3D') is None:
-            return single_truth(joints_3d=None, joints_2d=None)
+            return single_truth(joints_3d=None, joints_2d=None, box=_MIDDLE)
         joints = meta.array('handJoints3D', (NUM_JOINTS, 3))[_ORDER] * _FROM_OPENGL
         pixels = _pixels(joints, meta)
         pose = meta.array('handPose', (48,))

@@ -15,7 +15,7 @@ from hand_perception.datasets.segments import Split
 from hand_perception.datasets.shard_hands import TABLE
 from hand_perception.datasets.shard_samples import sample_members
 from hand_perception.datasets.shards import write_shard
-from hand_perception.datasets.side_by_side import side_by_side
+from hand_perception.datasets.side_by_side import check_processes, side_by_side
 from hand_perception.datasets.truth_parts import part_of
 from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.whole_files import remove_unfinished, write_whole_text
@@ -126,6 +126,7 @@ def write_shards(
         'format': _FORMAT, 'source': source, 'num_images': count, 'num_shards': len(firsts),
         'per_shard': size, 'quality': options.quality, 'lossless': options.lossless,
     }  # fmt: skip
+    check_processes(num_processes)
     _claim(folder, note)
     missing = []
     for number, first in enumerate(firsts):

@@ -39,8 +39,7 @@ def side_by_side(
     Raises:
         ConfigError: there is no process.
     """
-    if num_processes < 1:
-        raise ConfigError(f'processes must be 1 or more, got {num_processes}')
+    check_processes(num_processes)
     if num_processes == 1 or len(jobs) < 2:
         yield from (work(shared, job) for job in jobs)
         return
@@ -53,6 +52,16 @@ def side_by_side(
             yield from pool.map(partial(_call, work), jobs, chunksize=chunk)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def check_processes(num_processes: int) -> None:
+    """Refuse to do the work in no process; before anything is written.
+
+    Raises:
+        ConfigError: there is no process.
+    """
+    if num_processes < 1:
+        raise ConfigError(f'processes must be 1 or more, got {num_processes}')
 
 
 def _call(work: Callable[[Any, JobT], ResultT], job: JobT) -> ResultT:

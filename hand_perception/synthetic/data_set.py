@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hand_perception.datasets.shards import Shard, write_shard
-from hand_perception.datasets.side_by_side import side_by_side
+from hand_perception.datasets.side_by_side import check_processes, side_by_side
 from hand_perception.datasets.synthetic_files import (
     FORMAT,
     SPLITS,
@@ -44,6 +44,7 @@ def write_data_set(spec: DataSpec, root: str | Path, *, num_processes: int = 1) 
     Raises:
         DatasetError: the folder holds data of another spec, or cannot be written.
     """
+    check_processes(num_processes)
     folder = Path(root).expanduser()
     _claim(folder, spec)
     takes = spec.takes

@@ -187,6 +187,7 @@ def test_an_image_of_ho3d_without_annotation_has_no_valid_hand(ho3d):
     truth = open_hands('ho3d', ho3d, 'train').truth(0)
     assert not truth.hand_valid.any()
     assert not truth.confidence_2d.any() and not truth.confidence_3d.any()
+    assert truth.boxes.tolist() == [[[160, 120, 480, 360]]]
 
 
 def test_numbers_of_ho3d_may_be_numpy_scalars_in_a_list(ho3d):

@@ -521,6 +521,7 @@ def test_wrong_commands_are_refused(arguments, message, capsys, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     assert main(['data', *arguments]) == 2
     assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_note_of_the_shards_tells_where_they_are_from(packed):

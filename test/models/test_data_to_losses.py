@@ -1,5 +1,7 @@
 """What data sets give at their edges goes through loading and losses without harm."""
 
+import pickle
+
 import ego_trees
 import hand_trees
 import numpy as np
@@ -165,6 +167,18 @@ def test_hands_teach_what_their_data_set_knows_and_nothing_else(tmp_path, kind, 
         assert np.isfinite(value)
         assert (value > 0) == (name in knows), name
     assert torch.isfinite(output.keypoints.grad).all()
+
+
+def test_an_image_of_ho3d_without_annotation_teaches_nothing_and_stops_nothing(tmp_path):
+    root = hand_trees.ho3d(tmp_path)
+    path = root / 'train/ABF10/meta/0000.pkl'
+    hand_trees.write_meta(path, pickle.loads(path.read_bytes()) | {'handJoints3D': None})
+    data = HandCrops(open_hands('ho3d', root, 'train'), augmentation=CropAugmentation())
+    output = hamer_output(1)
+    losses = hamer_losses(output, collate_crops([data[Draw(0, 0)]]).targets)
+    losses.total.backward()
+    assert losses.total.item() == 0
+    assert not output.keypoints.grad.any()
 
 
 @pytest.mark.parametrize('kind', ['freihand', 'ho3d', 'hint', 'hamer_eval'])
