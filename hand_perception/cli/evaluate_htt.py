@@ -114,9 +114,6 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if results is None:
         return 0
-    trained_on = (
-        open_split(kind, root, 'train', hands=options.hands) if options.mean_pose else None
-    )
     report, scores = htt_report(split, windows, results, facts, trained_on=trained_on)
     written = [] if options.out is None else write_answers(options.out, split, results, scores)
     tell(report, options, written)
