@@ -24,6 +24,7 @@ from hand_perception.models.htt.resnet import ResNet18
 from hand_perception.models.htt.resnet_file import load_backbone
 from hand_perception.models.htt.sizes import HttSizes
 from hand_perception.models.htt.weight_files import load_module
+from hand_perception.training.htt_places import PlacesHead
 from hand_perception.training.htt_settings import HttModelSettings
 
 _logger = logging.getLogger(__name__)
@@ -31,8 +32,8 @@ _logger = logging.getLogger(__name__)
 _OF_CLASSES: Final = (
     'obj_classification.', 'olabel_to_action_input.', 'action_classification.',
 )  # fmt: skip
-#: Raw joints, object logits, action logits: what the losses look at.
-Answers = tuple[Tensor, Tensor, Tensor]
+#: Raw joints, object logits, action logits, places (empty without them): what losses look at.
+Answers = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class TrainableHtt(nn.Module):
@@ -40,11 +41,12 @@ class TrainableHtt(nn.Module):
 
     Attributes:
         module: what is trained.
+        places: trained along with it and dropped afterwards; None: there is none.
     """
 
     def __init__(
         self, module: HttModule, *, window: int, pose_window: int, lookahead: int | None = None,
-        images_at_once: int = 0,
+        images_at_once: int = 0, has_places: bool = False,
     ) -> None:  # fmt: skip
         """Say how clips are run.
 
@@ -54,9 +56,12 @@ class TrainableHtt(nn.Module):
             pose_window: images of a pose window.
             lookahead: as in HttModule.forward.
             images_at_once: images whose backbone is run backward at once; 0: all.
+            has_places: tell of the places of hands, too.
         """
         super().__init__()
+        sizes = module.sizes
         self.module = module
+        self.places = PlacesHead(sizes.width, sizes.num_hands) if has_places else None
         self.window = window
         self.pose_window = pose_window
         self.lookahead = lookahead
@@ -70,38 +75,42 @@ class TrainableHtt(nn.Module):
             not_padding: (B * T,) not 0 for images that count.
 
         Returns:
-            (B * T, J, 3), (B * T, objects), (B * T, actions).
+            (B * T, J, 3), (B * T, objects), (B, actions); of M images that count (M, 4, S, h, w).
         """
         # Nothing depends on features of padded images: they are masked everywhere.
         seen = not_padding.nonzero()[:, 0]
-        told = self._features(images[seen])
+        told, found = self._features(images[seen])
         features = told.new_zeros(len(images), told.shape[1]).index_copy(0, seen, told)
         output = run_clips(
             self.module, features, not_padding, window=self.window, pose_window=self.pose_window,
             lookahead=self.lookahead,
         )  # fmt: skip
-        return output.hand_raw, output.object_logits, output.action_logits
+        return output.hand_raw, output.object_logits, output.action_logits, found
 
-    def _features(self, images: Tensor) -> Tensor:
+    def _features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         if not self.images_at_once or not torch.is_grad_enabled():
             return self._piece(images)
-        return torch.cat(
-            [
-                checkpoint(self._piece, piece, use_reentrant=False)
-                for piece in images.split(self.images_at_once)
-            ]
-        )
+        pieces = [
+            checkpoint(self._piece, piece, use_reentrant=False)
+            for piece in images.split(self.images_at_once)
+        ]
+        features, found = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+        return features, found
 
-    def _piece(self, images: Tensor) -> Tensor:
+    def _piece(self, images: Tensor) -> tuple[Tensor, Tensor]:
         # Not channels last: torch 2.13's gradient of a convolution from 8 channels to 16 with
         # stride 2 then writes beyond its memory on CPUs.
         planes = images.permute(0, 3, 1, 2).contiguous()
-        return self.module.features(planes.float() / 255 - IMAGE_OFFSET)
+        inputs = planes.float() / 255 - IMAGE_OFFSET
+        if self.places is None:
+            return self.module.features(inputs), inputs.new_zeros(0)
+        cells = self.module.meshregnet.base_net.cells(inputs)
+        return cells.mean((2, 3)), self.places(cells)
 
 
 def as_output(answers: Answers) -> HttOutput:
     """Put answers into the form that losses take; features are not among them."""
-    raw, object_logits, action_logits = answers
+    raw, object_logits, action_logits, _ = answers
     nothing = raw.new_zeros(len(raw), 0)
     return HttOutput(
         feat_resnet=nothing, feat_pose=nothing, action_logits=action_logits,

@@ -104,6 +104,12 @@ class HttLossSettings(Settings):
         0.0, 'Of metres in space; officially that loss is only watched.', minimum=0.0
     )
     labels: float = make_setting(1.0, 'Of object and action.', minimum=0.0)
+    places: float = make_setting(
+        0.0,
+        'Of where hands are, cell by cell of the last stage: helps a backbone that starts from '
+        'random numbers; officially there is none.',
+        minimum=0.0,
+    )
     norm: str = make_setting('l1', 'How errors of joints count.', choices=('l1', 'l2'))
 
 

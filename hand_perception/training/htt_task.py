@@ -23,6 +23,7 @@ from hand_perception.training.htt_network import (
 )
 from hand_perception.training.htt_official import write_official
 from hand_perception.training.htt_picture import draw_joints
+from hand_perception.training.htt_places import places_loss
 from hand_perception.training.htt_settings import HttSections
 from hand_perception.training.htt_validation import mean_pose_figures, validate_htt
 from hand_perception.training.learning_rate import make_optimizer
@@ -89,11 +90,18 @@ class HttTask:
         self, fabric: Any, modules: Mapping[str, Any], batch: HttBatch, *, share: float
     ) -> dict[str, Tensor]:
         """Run a batch forward and backward; see TrainingTask."""
-        output = as_output(modules[MODULE](batch.images, batch.not_padding))
-        losses = htt_losses(output, batch.targets, weights=self._weights, norm=self._norm)
-        fabric.backward(losses.total * share)
+        answers = modules[MODULE](batch.images, batch.not_padding)
+        losses = htt_losses(
+            as_output(answers), batch.targets, weights=self._weights, norm=self._norm
+        )
+        total, extra = losses.total, {}
+        if self._network.places is not None:
+            found = places_loss(answers[3], batch.targets)
+            total = total + self.sections.losses.places * found
+            extra = {'places': found.detach()}
+        fabric.backward(total * share)
         return {
-            'total': losses.total.detach(), 'joints_2d': losses.joints_2d.detach(),
+            'total': total.detach(), **extra, 'joints_2d': losses.joints_2d.detach(),
             'depth': losses.depth.detach(), 'joints_3d': losses.joints_3d.detach(),
             'objects': losses.objects.detach(), 'actions': losses.actions.detach(),
         }  # fmt: skip
@@ -112,7 +120,7 @@ class HttTask:
         clip = slice(0, batch.window)
         images, not_padding = batch.images[clip], batch.not_padding[clip]
         with torch.no_grad():
-            raw, _, _ = self._network(images, not_padding)
+            raw, _, _, _ = self._network(images, not_padding)
             found, _, _ = lift_joints(raw.float(), batch.targets.K[clip])
         count = int(not_padding.sum())
         drawn = np.unique(np.linspace(0, count - 1, _NUM_DRAWN).round().astype(np.int64))
@@ -179,7 +187,7 @@ def make_task(sections: HttSections) -> HttTask:
     network = TrainableHtt(
         module, window=data.window, pose_window=data.pose_window,
         lookahead=model.lookahead if model.pose_windows == 'sliding' else None,
-        images_at_once=model.images_at_once,
+        images_at_once=model.images_at_once, has_places=sections.losses.places > 0,
     )  # fmt: skip
     return HttTask(
         sections, network, clips, labels=labels, held_out=open_validation(data),

@@ -93,7 +93,7 @@ def _look_at(
 ) -> None:  # fmt: skip
     batch = collate_clips([sample]).to(device)
     with torch.no_grad():
-        raw, object_logits, action_logits = network(batch.images, batch.not_padding)
+        raw, object_logits, action_logits, _ = network(batch.images, batch.not_padding)
         told = object_logits.argmax(1).cpu().numpy()
         shares = action_logits.softmax(1).cpu().numpy()
     _, _, joints_3d = lift(raw.float().cpu().numpy(), sample.K)

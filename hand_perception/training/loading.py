@@ -6,7 +6,9 @@ what it would have got; two programs with B samples each see what one with 2 B d
 """
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -210,5 +212,14 @@ def _as_read(batch: Any) -> Any:
 def _start_worker(number: int) -> None:
     """Keep a loading process to one core; Ctrl-C is for the training, which then saves first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # torch looks at its parent, which is the server of processes and outlives a killed training.
+    threading.Thread(target=_end_with_training, name='end with training', daemon=True).start()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+def _end_with_training() -> None:
+    training = multiprocessing.parent_process()
+    if training is not None:
+        training.join()
+        os._exit(1)

@@ -18,6 +18,7 @@ from hand_perception.models.htt.weight_files import load_module
 from hand_perception.training.htt_batches import HttBatch
 from hand_perception.training.htt_losses import htt_losses
 from hand_perception.training.htt_network import TrainableHtt, as_output, start_module
+from hand_perception.training.htt_places import places, places_loss
 from hand_perception.training.htt_settings import HttModelSettings, HttSections
 from hand_perception.training.htt_task import MODULE, HttTask, make_task
 from hand_perception.training.task import Draw
@@ -304,6 +305,51 @@ def test_frozen_backbone_gets_no_gradient(root):
     }
     assert 'meshregnet' not in with_gradient
     assert 'transformer_pose' in with_gradient
+
+
+def test_places_are_learned_along_and_dropped_from_what_is_saved(root, tmp_path):
+    task = make_task(htt_training.sections(root, losses={'places': 10.0}))
+    batch = task.collate([task.data[Draw(0, n)] for n in range(2)])
+    losses = step(task, batch)
+    assert losses['total'] > 10 * losses['places'] > 0
+    assert task.modules[MODULE].places.linear.weight.grad.any()
+    names = set(task.modules[MODULE].module.state_dict())
+    task.save(tmp_path / 'a.safetensors', step=1)
+    assert set(load_module(tmp_path / 'a.safetensors').module.state_dict()) == names
+    assert 'places' not in step(make_task(htt_training.sections(root)), batch)
+
+
+def test_truth_of_places_lies_under_the_hand(root):
+    task = make_task(htt_training.sections(root))
+    targets = task.data[Draw(0, 0)].truth
+    batch = task.collate([task.data[Draw(0, 0)]])
+    found = places(batch.targets, 9, 15)
+    assert found.shape == (4, 4, 2, 9, 15)
+    presence = found[:, 0]
+    assert presence.min() >= 0
+    assert 0.9 < presence.flatten(1).amax(1).min() <= 1
+    for hand in range(2):
+        row, column = divmod(int(presence[0, hand].argmax()), 15)
+        joints = targets.joints_2d[0, hand]
+        assert np.abs(joints - (16 + 32 * column, 7 + 32 * row)).max(1).min() <= 17  # px
+        x = found[0, 1, hand, row, column] / presence[0, hand, row, column]
+        assert float(x) * 120 + 240 == pytest.approx(joints[:, 0].mean(), abs=0.1)
+
+
+def test_places_of_hands_without_truth_and_of_padding_count_for_nothing(root):
+    task = make_task(htt_training.sections(root))
+    targets = task.collate([task.data[Draw(0, 0)]]).targets
+    seen = torch.tensor([True, True, False, True])
+    valid = torch.ones(4, 2, dtype=torch.bool)
+    valid[1, 0] = False
+    targets = dataclasses.replace(targets, not_padding=seen, is_hand_valid=valid)
+    found = places(targets, 9, 15)[seen].requires_grad_(True)
+    assert places_loss(found, targets).item() == 0
+    off = found.detach().clone()
+    off[1, :, 0] += 1  # the second image that counts, its hand without truth
+    assert places_loss(off, targets).item() == 0
+    off[1, :, 1] += 1
+    assert places_loss(off, targets).item() == pytest.approx(4 / 5)  # of five hands
 
 
 def test_parts_of_a_batch_add_up(root):

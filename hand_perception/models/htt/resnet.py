@@ -89,13 +89,17 @@ class ResNet18(nn.Module):
         """The four stages in order."""
         return self.layer1, self.layer2, self.layer3, self.layer4
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (N, 3, H, W) images to (N, C) features."""
+    def cells(self, images: Tensor) -> Tensor:
+        """Map (N, 3, H, W) images to (N, C, H / 32, W / 32) features of places."""
         x = functional.relu(self.bn1(self.conv1(images)))  # (N, C / 8, H / 2, W / 2)
         x = functional.max_pool2d(x, 3, stride=2, padding=1)  # (N, C / 8, H / 4, W / 4)
         for stage in self.stages:
             x = stage(x)
-        return x.mean((2, 3))  # (N, C)
+        return x
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, 3, H, W) images to (N, C) features."""
+        return self.cells(images).mean((2, 3))
 
 
 def _stage(channels_in: int, channels: int, *, stride: int) -> nn.Sequential:

@@ -1,0 +1,103 @@
+"""HTT learns: eight clips by heart, people it has not seen, and the same after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import htt_training
+import pytest
+import torch
+
+from hand_perception.synthetic.people import DataSpec
+from hand_perception.training.htt_task import MODULE, make_task
+from hand_perception.training.run_folder import RunFolder
+from hand_perception.training.task import Draw
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Eight people of two images each."""
+    spec = DataSpec(subjects=8, held_out=1, recordings=1, frames=2, rate_hz=4.0)
+    return htt_training.write_synthetic(tmp_path_factory.mktemp('synthetic'), spec)
+
+
+def test_eight_clips_are_learned_by_heart(root):
+    torch.manual_seed(0)
+    task = make_task(
+        htt_training.sections(
+            root, data={'window': 2, 'pose_window': 2}, losses={'depth': 700.0},
+            model={'hidden': 256}, optimizer={'learning_rate': 3e-3},
+        )
+    )  # fmt: skip
+    batch = task.collate([task.data[Draw(0, 2 * number)] for number in range(8)])
+    assert len(set(batch.segments)) == 8
+    assert batch.not_padding.all()
+    optimizer, errors_m = task.optimizers[MODULE], []
+    steps = 160
+    with htt_training.one_thread():
+        for step in range(steps):
+            rate = min(1.0, (step + 1) / 10, 2 * (1 - step / steps))
+            optimizer.param_groups[0]['lr'] = 3e-3 * rate
+            losses = task.backward(htt_training.PlainFabric(), task.modules, batch, share=1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            errors_m.append(float(losses['joints_3d']))
+    assert errors_m[0] > 0.05  # per coordinate: it began without an idea
+    assert errors_m[-1] < errors_m[0] / 10
+
+
+def run_apart(arguments, said):
+    """Start ``hand_perception train htt`` as another program; what it says goes to a file."""
+    environment = os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    with said.open('w') as stream:
+        return subprocess.Popen(
+            [sys.executable, '-m', 'hand_perception.cli', 'train', 'htt', *map(str, arguments)],
+            env=environment, stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT,
+        )  # fmt: skip
+
+
+def finish(process, said):
+    process.wait(timeout=300)
+    assert process.returncode == 0, said.read_text()
+
+
+def curve(folder):
+    """Losses and held-out figures by step, to the bit."""
+    lines = RunFolder(folder).read_figures()
+    untold = ('samples_per_s', 'waiting_share')
+    return [{k: v for k, v in line.items() if k not in untold} for line in lines]
+
+
+def test_training_that_was_killed_goes_on_as_if_it_had_not(root, tmp_path):
+    settings = htt_training.sections(
+        root, run={'steps': 6, 'save_every': 2, 'validate_every': 3, 'workers': 1},
+        data={'window': 2, 'pose_window': 2, 'validation_split': 'val'},
+        augmentation={'shift': 0.1, 'brightness': 0.2, 'blur': 0.5},
+    )  # fmt: skip
+    words = ['--config', 'htt_synthetic', *htt_training.overrides(settings)]
+    said = [tmp_path / f'{number}.txt' for number in range(3)]
+    whole = run_apart([*words, '--out', tmp_path / 'whole'], said[0])
+    killed = run_apart([*words, '--out', tmp_path / 'killed', 'run.steps=10000'], said[1])
+    folder = RunFolder(tmp_path / 'killed')
+    deadline = time.monotonic() + 240
+    while not (folder.figures.exists() and len(folder.read_figures()) >= 4):
+        assert killed.poll() is None, said[1].read_text()
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert killed.returncode == -signal.SIGKILL
+    finish(whole, said[0])
+    again = [*words, '--out', folder.path, '--resume']
+    finish(run_apart(again, said[2]), said[2])
+    assert len(curve(tmp_path / 'whole')) == 8  # six steps, two looks
+    assert curve(folder.path) == curve(tmp_path / 'whole')
+    starts = json.loads(folder.record.read_text())['starts']
+    assert [start['from_step'] for start in starts][0] == 0
+    assert starts[1]['from_step'] >= 2
