@@ -65,13 +65,14 @@ def test_hands_of_other_people_are_known_better_than_their_mean_after_a_minute(t
              'save_every': 1000},
         optimizer={'kind': 'adamw', 'learning_rate': 2e-3, 'schedule': 'cosine',
                    'warm_up_steps': 20},
+        losses={'adversarial': 0.0},
         augmentation={'rotation_deg': 0.0, 'scale': 0.1, 'colour': 0.1},
         data={'validation_hands': 60},
     )  # fmt: skip
     done = run_training(NETWORK, sections, tmp_path / 'run', show_progress=False)
     figures = done.folder.read_figures()[-1]
     assert (figures['step'], figures['kind']) == (300, 'validation')
-    # Measured: 1.25 times; another order of sums moves it by some hundredths.
+    # Measured: 1.23 times; another order of sums moves it by some hundredths.
     assert figures['times_better'] > 1.1
 
 
