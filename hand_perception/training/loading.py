@@ -8,9 +8,11 @@ what it would have got; two programs with B samples each see what one with 2 B d
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.queues import Queue
 from typing import Any, Final
 
 import cv2
@@ -214,8 +216,15 @@ def _start_worker(number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # torch looks at its parent, which is the server of processes and outlives a killed training.
     threading.Thread(target=_end_with_training, name='end with training', daemon=True).start()
+    # What cannot be sent, as /dev/shm is full, would be lost, and waited for without end.
+    Queue._on_queue_feeder_error = staticmethod(_end_unsent)  # type: ignore[attr-defined]
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+def _end_unsent(error: Exception, batch: object) -> None:
+    print(f'a batch cannot be sent to the training: {error}', file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _end_with_training() -> None:

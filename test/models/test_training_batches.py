@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from drawn_samples import DrawnClips
+from drawn_samples import DrawnClips, collate_unsendable
 
 from hand_perception.augmentation.settings import ClipAugmentation, CropAugmentation
 from hand_perception.errors import ConfigError, DatasetError
@@ -161,6 +161,14 @@ def test_reading_process_that_is_killed_ends_the_run_with_what_to_do():
     with pytest.raises(DatasetError, match=r'process that reads samples has ended .*run\.workers'):
         for _ in range(2):  # the first batch may be lost with the process
             next(batches)
+
+
+def test_batch_that_cannot_be_sent_ends_the_run_and_is_not_waited_for(capfd):
+    order = BatchOrder(4, batch_size=2, seed=0)
+    batches = Loader(HttClips(DrawnClips(4)), collate_unsendable, order, workers=1).batches(0, CPU)
+    with pytest.raises(DatasetError, match=r'process that reads samples has ended .*/dev/shm'):
+        next(batches)
+    assert 'a batch cannot be sent to the training' in capfd.readouterr().err
 
 
 def test_time_spent_waiting_is_told_from_time_spent_working(monkeypatch):
