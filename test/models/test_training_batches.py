@@ -163,12 +163,11 @@ def test_reading_process_that_is_killed_ends_the_run_with_what_to_do():
             next(batches)
 
 
-def test_batch_that_cannot_be_sent_ends_the_run_and_is_not_waited_for(capfd):
+def test_batch_that_cannot_be_sent_ends_the_run_and_is_not_waited_for():
     order = BatchOrder(4, batch_size=2, seed=0)
     batches = Loader(HttClips(DrawnClips(4)), collate_unsendable, order, workers=1).batches(0, CPU)
     with pytest.raises(DatasetError, match=r'process that reads samples has ended .*/dev/shm'):
         next(batches)
-    assert 'a batch cannot be sent to the training' in capfd.readouterr().err
 
 
 def test_time_spent_waiting_is_told_from_time_spent_working(monkeypatch):
