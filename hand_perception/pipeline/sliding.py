@@ -27,7 +27,8 @@ class SlidingEngine(EngineBlocks):
         count = min(settings.pose_window, taken)
         seen = self._network.pose(state.features[None, row + 1 - count : row + 1])[0]
         first = count - 1 - settings.lookahead
-        heads = self._network.heads(seen[max(first, 0) : count if is_last else max(first + 1, 0)])
+        told_now = seen[max(first, 0) : count if is_last else max(first + 1, 0)]
+        heads = self._network.heads(self._smoothed(state, told_now))
         num_rows = len(heads.raw)
         left = self._num_leaving(state, num_rows)
         end = state.num_inputs + num_rows
@@ -44,6 +45,7 @@ class SlidingEngine(EngineBlocks):
         state.tokens.append(token)
         state.num_features = row + 1
         state.num_taken = taken
+        state.before = state.after
         rows = self._told(state, told[1], told[2], is_last)
         state.num_untold = 0 if is_due else state.num_untold + num_rows
         return EngineStep(
@@ -64,7 +66,7 @@ class SlidingEngine(EngineBlocks):
         num_left = min(settings.lookahead, state.num_taken)
         if state.num_inputs == settings.window and not settings.is_rolling:
             num_left = 0  # the last token of the clip has told them all
-        heads = self._network.heads(seen[count - num_left :])
+        heads = self._network.heads(self._smoothed(state, seen[count - num_left :]))
         while state.num_inputs + num_left > settings.window:
             state.drop_oldest(settings.pose_window)
         num_inputs = state.num_inputs + num_left

@@ -35,8 +35,11 @@ class TemporalNetwork(Protocol):
     def pose(self, features: Tensor) -> Tensor:
         """Map (B, L, C) features to the same shape."""
 
+    def smooth(self, pose_features: Tensor, before: Tensor | None = None) -> Tensor:
+        """Smooth (B, L, C) features of :meth:`pose` over time, where the weights do."""
+
     def heads(self, pose_features: Tensor) -> HttHeads:
-        """Read (N, C) features of :meth:`pose`."""
+        """Read (N, C) features of :meth:`pose`, smoothed where the weights do."""
 
     def action(self, action_inputs: Tensor) -> Tensor:
         """Map (B, L, C) action inputs to (B, actions) logits."""
@@ -137,7 +140,10 @@ class EngineBlocks:
     def new_state(self) -> TemporalState:
         """Make the memory for one stream."""
         network = self._network
-        return TemporalState(self._settings, width=network.sizes.width, device=network.device)
+        return TemporalState(
+            self._settings, width=network.sizes.width, device=network.device,
+            smoothing=network.sizes.smoothing,
+        )  # fmt: skip
 
     def span(self, state: TemporalState, *, has_ended: bool = False) -> Span:
         """Say what the action window holds."""
@@ -171,6 +177,14 @@ class EngineBlocks:
             state.drop_oldest(num_leaving, num_more=num_rows)
         if begins_clip:
             state.start_clip()
+
+    def _smoothed(self, state: TemporalState, seen: Tensor) -> Tensor:
+        """Smooth (n, C) answers of the pose block, which follow those told before; notes them."""
+        if not len(state.before):
+            return seen
+        before = torch.zeros_like(state.before) if self._begins_clip(state) else state.before
+        state.after = torch.cat((before, seen))[-len(before) :]
+        return self._network.smooth(seen[None], before[None])[0] if len(seen) else seen
 
     def _action(self, state: TemporalState, first: int, end: int) -> Tensor:
         return self._network.action(state.action_inputs[None, first:end])[0]
@@ -213,6 +227,7 @@ class TiledEngine(EngineBlocks):
         state.tokens.append(token)
         state.stamps_ns[state.num_inputs] = token.stamp_ns
         state.num_features = 0 if closes else count
+        state.before = state.after if closes else state.before
         state.num_inputs += 1
         state.num_taken += 1
         state.num_untold = 0 if is_due else state.num_untold + 1
@@ -259,7 +274,7 @@ class TiledEngine(EngineBlocks):
         Returns:
             Raw outputs, object logits and the action's probabilities; None: not finite.
         """
-        seen = self._network.pose(state.features[None, :count])[0]
+        seen = self._smoothed(state, self._network.pose(state.features[None, :count])[0])
         heads = self._network.heads(seen[count - num_wanted :])
         state.action_inputs[window.stop - num_wanted : window.stop] = heads.action_inputs
         if not is_due:

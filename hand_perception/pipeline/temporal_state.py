@@ -99,13 +99,20 @@ class TemporalState:
         num_taken: tokens since the beginning of the clip.
         num_untold: tokens since the action was last told.
         clip: number of the clip in the stream, from 0.
+        before: (smoothing - 1, C) answers of the pose block to the newest tokens that are told for
+            good, zeros before the clip; for weights that smooth.
+        after: the same with the tokens that were looked at last.
     """
 
-    def __init__(self, settings: TemporalSettings, *, width: int, device: torch.device) -> None:
+    def __init__(
+        self, settings: TemporalSettings, *, width: int, device: torch.device, smoothing: int = 0
+    ) -> None:
         """Make room for C = ``width`` numbers per token."""
         t, window = settings.pose_window, settings.window
         self.features: Tensor = torch.zeros(2 * t, width, device=device)
         self.action_inputs: Tensor = torch.zeros(window + 1, width, device=device)
+        self.before: Tensor = torch.zeros(max(smoothing - 1, 0), width, device=device)
+        self.after = self.before
         self.stamps_ns = np.zeros(window, np.int64)
         self.tokens: deque[Token] = deque(maxlen=t)
         self.num_features = self.num_inputs = self.num_taken = self.num_untold = 0
@@ -113,6 +120,7 @@ class TemporalState:
 
     def start_clip(self) -> None:
         """Forget the clip; the next token is the first of another."""
+        self.before = torch.zeros_like(self.before)
         self.tokens.clear()
         self.num_features = self.num_inputs = self.num_taken = self.num_untold = 0
         self.clip += 1

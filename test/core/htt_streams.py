@@ -11,6 +11,7 @@ from hand_perception.datatypes import Camera, DepthSource, Frame, ManoParameters
 from hand_perception.models.htt.module import HttHeads, run_clips
 from hand_perception.models.htt.network import HttNetwork
 from hand_perception.models.htt.preprocess import fit
+from hand_perception.models.htt.sizes import HttSizes
 from hand_perception.pipeline.hands import make_hand
 from hand_perception.pipeline.temporal import softmax
 from hand_perception.pipeline.temporal_state import Token
@@ -93,7 +94,7 @@ class FakeNetwork:
     """
 
     device = torch.device('cpu')
-    sizes = SimpleNamespace(num_joints=21, num_objects=3, num_actions=4, width=8)
+    sizes = HttSizes(num_joints=21, num_objects=3, num_actions=4, width=8)
 
     def __init__(self, *, poison=()):
         self.poison = set(poison)

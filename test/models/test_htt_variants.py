@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import htt_streams
 import htt_training
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from hand_perception.models.htt.network import HttNetwork
 from hand_perception.models.htt.options_file import HttOptions
 from hand_perception.models.htt.sizes import HttSizes
 from hand_perception.models.htt.weight_files import check_windows, load_module
+from hand_perception.pipeline.htt_stream import make_engine
+from hand_perception.pipeline.temporal_state import TemporalSettings
 from hand_perception.training.htt_network import TrainableHtt, start_module
 from hand_perception.training.htt_official import write_official
 from hand_perception.training.htt_settings import HttModelSettings, HttSections
@@ -167,6 +170,39 @@ def test_weights_trained_on_sliding_windows_ask_for_that_engine(tmp_path):
     (told,) = check_windows(loaded, **windows, engine='tiled')
     assert 'htt_engine is tiled' in told
     assert 'trained with sliding and 1' in told
+
+
+@pytest.mark.parametrize('changes', [{}, *VARIANTS.values()], ids=['published', *VARIANTS])
+@pytest.mark.parametrize('lookahead', [None, 0, 2], ids=['tiled', 'sliding', 'ahead'])
+def test_stream_says_what_the_clip_says(changes, lookahead):
+    network, (features, mask) = fast(make_module(**changes)), make_clips()
+    wanted = run(network, features, mask, lookahead=lookahead)
+    settings = TemporalSettings(
+        engine='tiled' if lookahead is None else 'sliding', lookahead=lookahead or 0,
+        window=WINDOW, pose_window=POSE_WINDOW, is_rolling=False,
+    )  # fmt: skip
+    engine = make_engine(network, settings)
+    state = engine.new_state()
+    for clip, count in enumerate(VALID):  # one stream: the second clip follows the first
+        first = clip * WINDOW
+        told = {}
+        for index in range(count):
+            step = engine.step(
+                state, features[first + index], htt_streams.token(first + index), action_interval=1
+            )
+            for rows in (step.told, step.finals):
+                if rows is not None:
+                    told |= zip((token.index for token in rows.tokens), rows.raw, strict=True)
+        # The last clip is ended; a full one leaves room for the next by itself.
+        last = engine.finish(state) if count < WINDOW else None
+        for rows in () if last is None else (last.told, last.finals):
+            if rows is not None:
+                told |= zip((token.index for token in rows.tokens), rows.raw, strict=True)
+        assert sorted(told) == list(range(first, first + count))
+        for index, raw in told.items():
+            np.testing.assert_allclose(raw, wanted.hand_raw[index], atol=2e-4)
+        action = (last or step).action_prob
+        np.testing.assert_allclose(action, wanted.action_prob[clip], atol=2e-5)
 
 
 def started(**model):
