@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from hand_perception.cli import train_ablation
 from hand_perception.errors import ConfigError
 from hand_perception.training.networks import NETWORKS, find_network
 from hand_perception.training.run import TrainedRun, run_training
@@ -41,6 +42,7 @@ def add_parser(commands: Any) -> None:
     )
     for name in NETWORKS:
         add_network(networks, name)
+    train_ablation.add_parser(networks)
 
 
 def add_network(networks: Any, name: str) -> None:
