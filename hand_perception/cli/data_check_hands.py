@@ -15,6 +15,7 @@ from hand_perception.datasets.hands import HandImages, open_hands
 from hand_perception.datasets.ho3d_meta import Ho3dMeta
 from hand_perception.datasets.image_files import read_rgb
 from hand_perception.datasets.sample import HandTruth
+from hand_perception.datatypes import NUM_JOINTS
 from hand_perception.errors import HandPerceptionError
 
 #: Where the published data sets come from.
@@ -87,8 +88,10 @@ def _annotations(hands: HandImages) -> Iterator[Finding]:
             problems.add(str(error))
             continue
         totals += _known(truth)
-        known = truth.hand_valid if truth.confidence_3d is None else truth.confidence_3d[0, 0] > 0
-        behind += bool((truth.joints_3d[0, 0, :, 2] < 0)[np.broadcast_to(known, 21)].any())
+        known = np.full(NUM_JOINTS, truth.hand_valid[0, 0])
+        if truth.confidence_3d is not None:
+            known = known & (truth.confidence_3d[0, 0] > 0)
+        behind += bool((truth.joints_3d[0, 0, :, 2] < 0)[known].any())
         empty += truth.boxes is not None and bool(
             (truth.boxes[0, 0, 2:] <= truth.boxes[0, 0, :2]).any()
         )
@@ -103,6 +106,8 @@ def _annotations(hands: HandImages) -> Iterator[Finding]:
         shares = ', '.join(
             f'{name} {100 * total / read:.1f} %' for name, total in zip(names, totals, strict=True)
         )
+        if hands.dataset == freihand.NAME and totals[3] and not totals[2]:
+            shares += '; --mano-dir DIR, folder of MANO_RIGHT.pkl, makes MANO poses known'
         yield Finding(level=OK, topic=topic, text=f'known of {count(read, "hand")}: {shares}')
     nothing = read - int(totals[:2].max())
     for number, what in (

@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hand_perception.cli.problems import count
 from hand_perception.datasets import clips, hands
 from hand_perception.datasets.image_lmdb import lmdb_folder
 from hand_perception.datasets.make_lmdb import write_lmdb
@@ -123,9 +124,11 @@ def run_lmdb(options: argparse.Namespace) -> int:
     images = clips.open_images(split, _image_files(split, options.images))
     total = sum(segment.num_frames for segment in split.segments)
     with tqdm(total=total, unit='image', disable=None) as bar:
-        for count in write_lmdb(split, images):
-            bar.update(count)
-    print(f'{lmdb_folder(split)}: {total:,} images of {len(split.segments)} segments')
+        for done in write_lmdb(split, images):
+            bar.update(done)
+    print(
+        f'{lmdb_folder(split)}: {count(total, "image")} of {count(len(split.segments), "segment")}'
+    )
     return 0
 
 
@@ -158,12 +161,12 @@ def run_shards(options: argparse.Namespace) -> int:
     source = ' '.join(filter(None, (options.kind, options.split, options.version)))
     number = 0
     with tqdm(total=len(images), unit='image', disable=None) as bar:
-        for count in write_shards(
+        for done in write_shards(
             images, out, source=source, options=how, num_processes=options.processes
         ):
             number += 1
-            bar.update(count)
-    print(f'{out}: {len(images):,} images in {number} shards')
+            bar.update(done)
+    print(f'{out}: {count(len(images), "image")} in {count(number, "shard")}')
     return 0
 
 
@@ -175,16 +178,17 @@ def run_synthetic(options: argparse.Namespace) -> int:
     """Write the data set with a bar; say what it holds."""
     spec = DataSpec(
         seed=options.seed, subjects=options.subjects, held_out=options.held_out,
-        recordings=options.recordings, frames=options.frames, rate_hz=options.rate, script=options.script,
-        variety=options.variety, supersampling=options.supersampling, quality=options.quality,
-        **read_size(options.size),
+        recordings=options.recordings, frames=options.frames, rate_hz=options.rate,
+        script=options.script, variety=options.variety, supersampling=options.supersampling,
+        quality=options.quality, **read_size(options.size),
     )  # fmt: skip
     takes = spec.takes
     with tqdm(total=len(takes) * spec.frames, unit='image', disable=None) as bar:
         for _ in write_data_set(spec, options.folder, num_processes=options.processes):
             bar.update(spec.frames)
     print(
-        f'{options.folder}: {len(takes)} recordings, {len(takes) * spec.frames:,} images; '
+        f'{options.folder}: {count(len(takes), "recording")}, '
+        f'{count(len(takes) * spec.frames, "image")}; '
         f'{spec.subjects} people to train on, {spec.held_out} to validate on, {spec.held_out} to '
         f'test on; {TABLE} lists them'
     )

@@ -114,6 +114,7 @@ def _tell(done: TrainedRun, network: str) -> None:
         return
     print(f'{outcome.step} steps done; weights: {folder.last}')
     if outcome.best is not None:
-        print(f'best on held-out samples ({outcome.best:.4g}): {folder.best}')
+        figure = f'{outcome.watched} {outcome.best:.4g}'.lstrip()
+        print(f'best on held-out samples ({figure}): {folder.best}')
     for path in done.exported:
         print(f'for the official program: {path}')

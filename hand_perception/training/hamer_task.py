@@ -158,6 +158,9 @@ class HamerTask:
             notes={'trained_step': str(step), 'trained_on': self._held_out.words},
         )  # fmt: skip
 
+    def check_export(self) -> None:
+        """See ``TrainingTask``: every network can be written."""
+
     def export_official(self, folder: Path, *, step: int, epoch: int) -> list[Path]:
         """See ``TrainingTask``."""
         return export_official(

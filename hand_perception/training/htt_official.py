@@ -40,7 +40,7 @@ def write_official(
     Raises:
         WeightsError: the official program has no such network, or a file cannot be written.
     """
-    _refuse_variants(module)
+    check_official(module)
     content = official_content(module, optimizer, sections=sections, epoch=epoch)
     paths = [folder / CHECKPOINT, folder / OPTIONS]
     with whole_path(paths[0], WeightsError, also=(RuntimeError,)) as path:  # of torch.save
@@ -110,7 +110,12 @@ def official_arguments(module: HttModule, sections: HttSections) -> dict[str, An
     }  # fmt: skip
 
 
-def _refuse_variants(module: HttModule) -> None:
+def check_official(module: HttModule) -> None:
+    """Refuse a network that the official program has not.
+
+    Raises:
+        WeightsError: it is a variant.
+    """
     sizes = module.sizes
     if sizes.reach or sizes.smoothing:
         raise WeightsError(

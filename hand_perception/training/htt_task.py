@@ -21,7 +21,7 @@ from hand_perception.training.htt_network import (
     begin_with_pose,
     start_module,
 )
-from hand_perception.training.htt_official import write_official
+from hand_perception.training.htt_official import check_official, write_official
 from hand_perception.training.htt_picture import draw_joints
 from hand_perception.training.htt_places import places_loss
 from hand_perception.training.htt_settings import HttSections
@@ -146,6 +146,10 @@ class HttTask:
             path, self._network.module, options=self._options, labels=self.labels, notes=notes
         )
 
+    def check_export(self) -> None:
+        """See TrainingTask."""
+        check_official(self._network.module)
+
     def export_official(self, folder: Path, *, step: int, epoch: int) -> list[Path]:
         """Write a checkpoint and its arguments as the official program does."""
         return write_official(
@@ -181,8 +185,9 @@ def make_task(sections: HttSections) -> HttTask:
         num_objects=len(labels.objects), num_actions=len(labels.actions),
         window=data.window, pose_window=data.pose_window,
     )  # fmt: skip
-    mean = mean_pose(clips)
-    if model.mean_pose:
+    # Reads all annotations, one file for each image of H2O.
+    mean = mean_pose(clips) if model.mean_pose or data.validation_split else None
+    if model.mean_pose and mean is not None:
         begin_with_pose(module, mean, clips.split.K)
     network = TrainableHtt(
         module, window=data.window, pose_window=data.pose_window,

@@ -62,8 +62,9 @@ class BatchOrder:
         together = batch_size * world_size
         if batch_size < 1 or not 0 <= rank < world_size or length < together:
             raise ConfigError(
-                f'{world_size} programs with batches of {batch_size} need at least {together} '
-                f'samples, the data set has {length}; take a smaller batch_size'
+                f'{world_size} program{"" if world_size == 1 else "s"} with batches of '
+                f'{batch_size} need{"s" if world_size == 1 else ""} at least {together} samples, '
+                f'the data set has {length}; take a smaller batch_size'
             )
         self.batches_per_epoch = length // together
         self._length, self._batch_size, self._together = length, batch_size, together

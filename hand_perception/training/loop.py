@@ -24,8 +24,10 @@ from hand_perception.training.stopping import StopRequest
 from hand_perception.training.task import TrainingTask
 from hand_perception.training.training_file import Sections
 
-#: Steps after which several processes ask each other whether one of them was interrupted.
+#: Steps and seconds after which several processes ask each other whether one was interrupted.
+#: torchrun kills them 30 s after SIGTERM, and the state has to be written before.
 _ASK_EVERY: Final = 10
+_ASK_AFTER_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class Outcome:
         total_steps: steps of the whole run.
         epoch: begun, from 0.
         best: lowest of the watched figures; None where nothing was looked at.
+        watched: name of that figure, with its unit; empty where nothing was looked at.
         signal: that interrupted it; 0 when it is done.
     """
 
@@ -44,6 +47,7 @@ class Outcome:
     total_steps: int
     epoch: int
     best: float | None
+    watched: str
     signal: int
 
 
@@ -54,6 +58,7 @@ class Run:
         step: steps done.
         total_steps: steps of the whole run.
         best: lowest of the watched figures so far.
+        watched: name of that figure.
     """
 
     def __init__(
@@ -89,9 +94,12 @@ class Run:
         self.total_steps = run.steps or max(1, math.ceil(run.epochs * self._steps_per_epoch))
         self.step = 0
         self.best: float | None = None
+        self.watched = ''
         self._losses: list[Mapping[str, float]] = []  # of steps since the last line of the log
         self._fresh: list[Mapping[str, Tensor]] = []  # the latest of them, still on the device
         self._saved = -1  # step of the last save
+        self._ask_at = 0  # step at which processes ask each other for signals
+        self._asked = (0, 0.0)  # step and time of the last time
 
     def go_on(self) -> Progress:
         """Read the state of the folder.
@@ -103,6 +111,7 @@ class Run:
             self._folder.state, self._task.network_name, self._task.modules, self._task.optimizers
         )
         self.step, self.best, self._losses = progress.step, progress.best, list(progress.losses)
+        self.watched = progress.watched
         self._fabric.strategy.precision.load_state_dict(dict(progress.scaler or {}))
         self._saved = self.step
         self._fabric.barrier()
@@ -142,7 +151,7 @@ class Run:
             self._save(log)
         return Outcome(
             step=self.step, total_steps=self.total_steps,
-            epoch=int(self.step / self._steps_per_epoch), best=self.best,
+            epoch=int(self.step / self._steps_per_epoch), best=self.best, watched=self.watched,
             signal=stop.signal if self.step < self.total_steps else 0,
         )  # fmt: skip
 
@@ -234,6 +243,7 @@ class Run:
                 found = self._task.validate(self._task.modules, self._fabric.device)
             if found is not None:
                 log.add_validation(self.step, found.figures)
+                self.watched = found.watched
                 watched = found.figures[found.watched]
                 if math.isfinite(watched) and (self.best is None or watched < self.best):
                     self.best = watched
@@ -256,7 +266,7 @@ class Run:
                 self._folder.state, self._task.network_name, self._task.modules,
                 self._task.optimizers,
                 Progress(
-                    step=self.step, best=self.best, losses=self._losses,
+                    step=self.step, best=self.best, watched=self.watched, losses=self._losses,
                     scaler=self._fabric.strategy.precision.state_dict(),
                     settings=self._sections.to_mapping(),
                 ),
@@ -276,11 +286,22 @@ class Run:
     def _is_stopped(self, stop: StopRequest) -> bool:
         if self._fabric.world_size == 1:
             return stop.signal != 0
-        if self.step % _ASK_EVERY:
+        if self.step < self._ask_at:
             return False
-        asked = torch.tensor(float(stop.signal), device=self._fabric.device)
-        stop.signal = int(self._fabric.all_reduce(asked, reduce_op='max').item())
+        step, start = self._asked
+        now = time.perf_counter()
+        pace = (now - start) / (self.step - step) if self.step > step and start else math.inf
+        own = torch.tensor([float(stop.signal), pace], device=self._fabric.device)
+        # The slowest pace, so that all agree on when they ask again.
+        number, pace = self._fabric.all_reduce(own, reduce_op='max').tolist()
+        stop.signal = int(number)
+        self._asked, self._ask_at = (self.step, now), self.step + steps_between_asking(pace)
         return stop.signal != 0
+
+
+def steps_between_asking(pace_s: float) -> int:
+    """After how many steps of so many seconds each processes ask each other for signals."""
+    return min(_ASK_EVERY, max(1, int(_ASK_AFTER_S / max(pace_s, 1e-9))))
 
 
 def _is_due(step: int, every: int) -> bool:

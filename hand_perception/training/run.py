@@ -64,6 +64,8 @@ def run_training(
     fabric = make_fabric(sections.run)
     torch.manual_seed(sections.run.seed)
     task = network.make_task(sections)
+    if export:
+        task.check_export()
     run = Run(task, sections, fabric, folder)
     has_state = resume and folder.state.exists()
     # Before those who go on wait for those who do not.

@@ -25,6 +25,7 @@ class Progress:
     Attributes:
         step: steps done.
         best: lowest of the watched figures so far; None before the first.
+        watched: name of that figure.
         losses: of the steps since the last line of the log, by name.
         scaler: of the gradients at 16-mixed.
         settings: by section and name, as the run had them.
@@ -32,6 +33,7 @@ class Progress:
 
     step: int = 0
     best: float | None = None
+    watched: str = ''
     losses: Sequence[Mapping[str, float]] = ()
     scaler: Mapping[str, Any] | None = None
     settings: Mapping[str, Mapping[str, Any]] | None = None

@@ -121,5 +121,12 @@ class TrainingTask(Protocol):
     def save(self, path: Path, *, step: int) -> None:
         """Write the weights as one safe file that the node loads, labels and sizes in it."""
 
+    def check_export(self) -> None:
+        """See that ``export_official`` will be able to write this network; before training.
+
+        Raises:
+            WeightsError: the official program has no such network.
+        """
+
     def export_official(self, folder: Path, *, step: int, epoch: int) -> list[Path]:
         """Write the weights as the official program reads them; return the files."""

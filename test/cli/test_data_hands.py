@@ -3,10 +3,13 @@
 import json
 
 import hand_trees
+import numpy as np
 import pytest
 from data_commands import check, levels
 
+from hand_perception.cli import data_check_hands
 from hand_perception.cli.main import main
+from hand_perception.datasets.sample import HandTruth
 
 
 def test_a_whole_folder_of_freihand_is_counted(tmp_path, capsys):
@@ -16,9 +19,9 @@ def test_a_whole_folder_of_freihand_is_counted(tmp_path, capsys):
     assert 'the published split has 130,240 images, this one 12' in found['warn', 'train']
     assert found['ok', 'train hands'] == (
         'known of 12 hands: 2D 100.0 %, 3D 100.0 %, MANO pose 0.0 %, MANO shape 100.0 %, mesh '
-        '0.0 %'
+        '0.0 %; --mano-dir DIR, folder of MANO_RIGHT.pkl, makes MANO poses known'
     )
-    assert found['ok', 'test hands'].endswith('mesh 100.0 %')
+    assert 'mesh 100.0 %' in found['ok', 'test hands']
     assert found['ok', 'train images'] == '12 images; all read'
     assert levels(found) == {'ok', 'warn'}
 
@@ -28,6 +31,7 @@ def test_poses_of_freihand_are_known_with_manos_file(tmp_path, capsys):
     code, found = check(capsys, 'freihand', root, '--mano-dir', mano, '--split', 'train')
     assert code == 0
     assert 'MANO pose 100.0 %' in found['ok', 'train hands']
+    assert '--mano-dir' not in found['ok', 'train hands']
 
 
 def test_freihand_without_its_answers_is_told(tmp_path, capsys):
@@ -152,3 +156,28 @@ def test_a_synthetic_set_is_checked_and_a_truncated_or_mixed_up_one_is_named(tmp
     code, found = check(capsys, 'synthetic', tmp_path)
     assert code == 1
     assert 'subject 1 is in train and in test; the splits are mixed up' in found['FAIL', 'test']
+
+
+class PlainHands:
+    """Hands as data sets of clips tell them: annotated or not, without confidences."""
+
+    dataset, split = 'plain', 'train'
+
+    def __init__(self, *valid):
+        self.valid = valid
+
+    def __len__(self):
+        return len(self.valid)
+
+    def truth(self, index):
+        return HandTruth(
+            joints_3d=np.full((1, 1, 21, 3), -1.0, np.float32),
+            joints_2d=np.zeros((1, 1, 21, 2), np.float32),
+            hand_valid=np.full((1, 1), self.valid[index]),
+        )
+
+
+def test_hands_without_confidences_are_counted_by_whether_they_are_annotated():
+    told = [finding.text for finding in data_check_hands._annotations(PlainHands(True, False))]
+    assert told[0].startswith('known of 2 hands: 2D 50.0 %, 3D 50.0 %')
+    assert told[1:] == ['1 hand without annotation', '1 hand with joints behind the camera']

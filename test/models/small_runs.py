@@ -8,7 +8,7 @@ from hand_perception.cli.main import main
 RECIPES = {'fpha': 'htt_fpha', 'h2o': 'htt_h2o', 'synthetic': 'htt_synthetic_cpu'}
 #: Sizes of an HTT that is trained in no time; its clips are of 8 images, every second one.
 HTT = (
-    'data.window=8', 'data.pose_window=4', 'data.spacing=2', 'data.images=auto',
+    'data.window=8', 'data.pose_window=4', 'data.spacing=2',
     'model.width=64', 'model.hidden=64', 'model.batch_norm=learned', 'model.backbone=',
     'model.mean_pose=false', 'run.batch_size=1', 'run.steps=2', 'run.device=cpu',
     'run.workers=0', 'run.precision=32-true',

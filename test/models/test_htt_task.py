@@ -74,8 +74,8 @@ def test_two_steps_through_the_task_are_the_official_ones():
     )
     assert norms.keys() == wanted.keys()
     for name, norm in wanted.items():
-        # Rectifiers change at zero, where the rounding of 52 images in the backbone decides: 1.5e-4
-        # with channels last in memory, 1.2e-3 with planes.
+        # Rectifiers change at zero, where the rounding of 52 images in the backbone decides:
+        # 1.5e-4 with channels last in memory, 1.2e-3 with planes.
         assert norms[name] == pytest.approx(float(norm), rel=3e-3), name
     terms = [training_reference.HTT_TERMS[term] for term in official['step_terms'].tolist()]
     for name, *values in zip(terms, *official['step_losses'].tolist(), strict=True):
@@ -189,6 +189,33 @@ def test_network_that_begins_with_the_mean_pose_errs_as_it_does(root):
         last.weight.zero_()
     figures = mean.validate({}, torch.device('cpu')).figures
     assert figures['mepe_mm'] == pytest.approx(figures['mean_pose_mepe_mm'], abs=0.05)  # mm
+
+
+def test_mean_pose_is_not_read_where_nothing_needs_it(root, monkeypatch):
+    def read(*_):
+        raise AssertionError('read')
+
+    monkeypatch.setattr('hand_perception.training.htt_task.mean_pose', read)
+    make_task(htt_training.sections(root))
+    for group in ({'model': {'mean_pose': True}}, {'data': {'validation_split': 'val'}}):
+        with pytest.raises(AssertionError, match='read'):
+            make_task(htt_training.sections(root, **group))
+
+
+def test_variant_without_official_layout_is_refused_for_export(root):
+    make_task(htt_training.sections(root)).check_export()
+    task = make_task(htt_training.sections(root, model={'positions': 'relative'}))
+    with pytest.raises(WeightsError, match='leave out --export'):
+        task.check_export()
+
+
+def test_gradient_of_the_action_token_lies_as_processes_that_train_together_want(root):
+    task = make_task(htt_training.sections(root))
+    task.backward(
+        htt_training.PlainFabric(), task.modules, task.collate([task.data[Draw(0, 0)]]), share=1.0
+    )
+    token = task.modules[MODULE].module.action_token
+    assert token.grad.stride() == token.stride()
 
 
 def test_picture_shows_images_of_the_first_clip(root):

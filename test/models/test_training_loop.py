@@ -15,6 +15,7 @@ from tiny_training import TINY, tiny_sections
 
 from hand_perception.errors import ConfigError, DatasetError, WeightsError
 from hand_perception.models.safetensors_file import read_export_file, read_export_metadata
+from hand_perception.training.loop import steps_between_asking
 from hand_perception.training.run import run_training
 from hand_perception.training.run_folder import RunFolder
 
@@ -73,6 +74,7 @@ def test_whole_run_leaves_weights_figures_and_its_settings(whole):
     assert sorted(errors) == [3, 6, 9, 12]
     best = min(errors, key=errors.get)
     assert done.outcome.best == errors[best][0]
+    assert done.outcome.watched == 'error_m'
     assert read_export_metadata(folder.best)['step'] == str(best)
     assert list(folder.log.iterdir())
     # Whoever may read the settings may read the weights.
@@ -118,11 +120,12 @@ def test_request_to_end_saves_and_going_on_is_exact(whole, tmp_path):
 
 def test_finished_run_that_is_gone_on_with_only_exports(whole, tmp_path):
     out = tmp_path / 'done'
-    train(out)
+    train(out, 'run.validate_every=3')
     state = RunFolder(out).state.stat().st_mtime_ns
     done = train(out, resume=True, export=True)
     assert done.outcome.step == 12
     assert len(done.exported) == 1
+    assert (done.outcome.best, done.outcome.watched) == (whole[1].outcome.best, 'error_m')
     assert RunFolder(out).state.stat().st_mtime_ns == state
     assert losses(out) == losses(whole[0])
 
@@ -163,6 +166,32 @@ def test_two_processes_under_torchrun_are_like_one_with_the_double_batch(tmp_pat
         assert two[step] == pytest.approx(one[step], rel=1e-4)  # other order of sums
     record = json.loads(RunFolder(tmp_path / 'two').record.read_text())
     assert record['starts'][0]['processes'] == 2
+
+
+def test_processes_with_slow_steps_notice_an_interruption_of_one_at_once(tmp_path):
+    out = tmp_path / 'slow'
+    done = run_apart(
+        [out, 'run.batch_size=2', 'model.slow_s=0.6', 'model.stop_at=6'],  # in the third step
+        launcher=['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2'],
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ['3', str(int(signal.SIGTERM))]
+    assert read_export_metadata(RunFolder(out).last)['step'] == '3'
+
+
+@pytest.mark.parametrize(
+    ('pace_s', 'steps'), [(float('inf'), 1), (60.0, 1), (0.5, 4), (0.01, 10), (0.0, 10)]
+)
+def test_processes_ask_each_other_the_more_often_the_slower_they_are(pace_s, steps):
+    assert steps_between_asking(pace_s) == steps
+
+
+def test_network_that_cannot_be_exported_is_refused_before_training(tmp_path):
+    out = tmp_path / 'run'
+    with pytest.raises(WeightsError, match='knows no width of 5'):
+        train(out, 'model.width=5', export=True)
+    assert not out.exists()
+    assert train(out, 'model.width=5', 'run.steps=1').outcome.step == 1
 
 
 def test_coarse_numbers_train_too_and_results_stay_fine(tmp_path):

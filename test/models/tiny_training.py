@@ -6,6 +6,7 @@ Run as a program: ``tiny_training.py OUT [--resume] [section.name=value ...]``.
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hand_perception.errors import DatasetError
+from hand_perception.errors import DatasetError, WeightsError
 from hand_perception.models.safetensors_file import write_export_file
 from hand_perception.settings_base import Settings, make_setting
 from hand_perception.training.batches import sent_to
@@ -29,7 +30,8 @@ class TinySettings(Settings):
     width: int = make_setting(8, 'Hidden numbers.', minimum=1)
     samples: int = make_setting(32, 'Samples of an epoch.', minimum=1)
     kill_at: int = make_setting(0, 'Sample whose reading in the second epoch kills the process.')
-    stop_at: int = make_setting(0, 'The same, with SIGTERM to oneself.')
+    stop_at: int = make_setting(0, 'The same, with SIGTERM to oneself, in the first process.')
+    slow_s: float = make_setting(0.0, 'Seconds that reading a sample takes.')
     damaged_epoch: int = make_setting(-1, 'Epoch whose samples cannot be read.')
     nan_epoch: int = make_setting(-1, 'Epoch whose truth is not finite.')
 
@@ -66,7 +68,9 @@ class TinyData:
         self.reads += 1
         if self.settings.kill_at and draw.epoch == 1 and self.reads % self.settings.kill_at == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.settings.stop_at and self.reads == self.settings.stop_at:
+        time.sleep(self.settings.slow_s)
+        is_first = os.environ.get('RANK', '0') == '0'
+        if self.settings.stop_at and self.reads == self.settings.stop_at and is_first:
             os.kill(os.getpid(), signal.SIGTERM)
         if draw.epoch == self.settings.damaged_epoch:
             raise DatasetError('cut_off.jpg ends in the middle')
@@ -134,6 +138,10 @@ class TinyTask:
     def save(self, path, *, step):
         tensors = self.modules['tiny'].state_dict()
         write_export_file(path, tensors, model='tiny', metadata={'step': str(step)})
+
+    def check_export(self):
+        if self.data.settings.width == 5:
+            raise WeightsError('the official program knows no width of 5')
 
     def export_official(self, folder, *, step, epoch):
         folder.mkdir(parents=True, exist_ok=True)

@@ -124,6 +124,10 @@ class TransformerDecoder(nn.Module):
 class ManoHead(nn.Module):
     """Features to MANO's parameters: readouts of the token, added to a mean (one IEF step)."""
 
+    init_hand_pose: Tensor
+    init_betas: Tensor
+    init_cam: Tensor
+
     def __init__(self, sizes: DecoderSizes) -> None:
         """Make the layers, on the current default device."""
         super().__init__()

@@ -1,7 +1,8 @@
 """Convolutions in the place of patches, for small networks that learn from nothing.
 
-Source: Xiao et al., "Early Convolutions Help Transformers See Better" (2021). Groups are normalised,
-not batches, so that a network does the same in training, in use and on several devices.
+Source: Xiao et al., "Early Convolutions Help Transformers See Better" (2021). Groups are
+normalised, not batches, so that a network does the same in training, in use and on several
+devices.
 """
 
 from collections.abc import Sequence

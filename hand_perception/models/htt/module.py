@@ -234,7 +234,8 @@ class HttModule(nn.Module):
         Returns:
             (B, actions) logits.
         """
-        token = self.action_token.expand(len(action_inputs), -1, -1)
+        # Flat first, so that its gradient lies in memory as it does, which DDP wants.
+        token = self.action_token.flatten().expand(len(action_inputs), 1, -1)
         x = torch.cat((token, action_inputs), dim=1)  # (B, 1 + L, C)
         if is_padding is not None:
             is_padding = torch.cat((is_padding.new_zeros(len(x), 1), is_padding), dim=1)
