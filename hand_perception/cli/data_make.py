@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from hand_perception.cli.problems import count
-from hand_perception.datasets import clips, hands
+from hand_perception.datasets import clips, hands, shard_hands
 from hand_perception.datasets.image_lmdb import lmdb_folder
 from hand_perception.datasets.make_lmdb import write_lmdb
 from hand_perception.datasets.make_shards import Frames, Images, ShardOptions, write_shards
@@ -158,7 +158,10 @@ def run_shards(options: argparse.Namespace) -> int:
         per_shard=options.per_shard, quality=options.quality, lossless=options.png
     )  # fmt: skip
     out = Path(options.out).expanduser() / options.split
-    source = ' '.join(filter(None, (options.kind, options.split, options.version)))
+    made_of = ''
+    if options.kind == shard_hands.NAME:
+        made_of = shard_hands.source_of(options.folder, options.split)
+    source = ' '.join(filter(None, (options.kind, options.split, options.version, made_of)))
     number = 0
     with tqdm(total=len(images), unit='image', disable=None) as bar:
         for done in write_shards(

@@ -154,6 +154,21 @@ def has_split(root: Path, split: str) -> bool:
     return any(_folder(root, split).glob('*.tar'))
 
 
+def source_of(root: str | Path, split: str) -> str:
+    """Tell what shards were made of, such as ``freihand train``; empty for HaMeR's own.
+
+    Raises:
+        DatasetError: their table cannot be read.
+    """
+    table = _folder(Path(root).expanduser(), split) / TABLE
+    if not table.exists():
+        return ''
+    try:
+        return str(json.loads(table.read_text(encoding='utf-8'))['source'])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f'{table} cannot be read ({error}); make it again') from error
+
+
 def _folder(base: Path, split: str) -> Path:
     folder = base / split
     return base if split == 'train' and not folder.is_dir() else folder

@@ -1,19 +1,22 @@
 """Data sets of hands by their settings: what HaMeR learns from and is measured on."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from hand_perception.augmentation.settings import CropAugmentation
-from hand_perception.datasets import hamer_eval, shard_hands
+from hand_perception.datasets import freihand, hamer_eval, shard_hands
 from hand_perception.datasets.hands import KINDS, HandImages, open_hands
 from hand_perception.datasets.sample import Sample
 from hand_perception.datatypes import FloatArray
 from hand_perception.errors import ConfigError
+from hand_perception.models.hamer.checkpoint import MANO
 from hand_perception.training.hamer_batches import BOX_GROWTH, HandCrops
 from hand_perception.training.hamer_samples import HamerSamples
 from hand_perception.training.hamer_settings import HamerDataSettings
+from hand_perception.training.hand_models import WithoutParameters, hand_model_of
 from hand_perception.training.hand_statistics import (
     HandPoses,
     HandStatistics,
@@ -23,6 +26,8 @@ from hand_perception.training.hand_statistics import (
 )
 from hand_perception.training.mixtures import Mixture
 from hand_perception.training.task import DrawDataset
+
+_logger = logging.getLogger(__name__)
 
 #: Kinds whose boxes are those of crops already; of shards those that HaMeR published.
 _GROWN: Final = (hamer_eval.NAME, shard_hands.NAME)
@@ -55,6 +60,7 @@ class HamerData:
         held_out: crops to measure on, without augmentation; None for none.
         words: what it is, for people and files.
         seed: of the run.
+        advice: where to get poses from, when there are none.
     """
 
     crops: DrawDataset
@@ -64,6 +70,7 @@ class HamerData:
     held_out: HandCrops | None
     words: str
     seed: int
+    advice: str = ''
 
     def samples(self, *, depth: int, is_adversarial: bool) -> HamerSamples:
         """Give the training samples of a network with so many blocks."""
@@ -88,16 +95,37 @@ class SomeHands:
 
 
 def open_data(
-    data: HamerDataSettings, augmentation: CropAugmentation, *, seed: int, mano_dir: str = ''
-) -> HamerData:
+    data: HamerDataSettings, augmentation: CropAugmentation, *, seed: int, hand_model: str,
+    mano_dir: str = '',
+) -> HamerData:  # fmt: skip
     """Open what the settings name.
+
+    Args:
+        data: what to open.
+        augmentation: of the training crops.
+        seed: of the run.
+        hand_model: that the network poses; parameters of another one are left out.
+        mano_dir: folder of MANO_RIGHT.pkl, for FreiHAND.
 
     Raises:
         ConfigError: a name or a choice is not known.
         DatasetError: a data set is missing or damaged.
     """
     sources = parse_sources(data.train, setting='data.train')
-    opened = [_open(source, data.train_split, mano_dir) for source in sources]
+    own = [_hand_model(source, data.train_split) in (hand_model, '') for source in sources]
+    opened = [
+        hands if is_own else WithoutParameters(hands)
+        for is_own, hands in zip(
+            own, (_open(source, data.train_split, mano_dir) for source in sources), strict=True
+        )
+    ]
+    others = [f'{source.kind}:{source.root}' for source, is_own in zip(sources, own, strict=True)
+              if not is_own]  # fmt: skip
+    if others:
+        _logger.warning(
+            'poses and shapes of %s are of another hand than the network poses (%s): only their '
+            'keypoints are learned', ', '.join(others), hand_model,
+        )  # fmt: skip
     crops: list[DrawDataset] = [
         HandCrops(
             hands,
@@ -117,12 +145,13 @@ def open_data(
     words = ', '.join(f'{source.kind} {data.train_split}' for source in sources)
     return HamerData(
         crops=whole,
-        poses=_real_poses(data, statistics, mano_dir),
+        poses=_real_poses(data, statistics, hand_model, mano_dir),
         mean_joints=statistics.mean_joints,
         mean_orientation=statistics.mean_orientation,
         held_out=_held_out(data, mano_dir),
         words=words,
         seed=seed,
+        advice=_advice(data, sources[0], hand_model, mano_dir),
     )
 
 
@@ -159,6 +188,37 @@ def _open(source: Source, split: str, mano_dir: str) -> HandImages:
     return open_hands(source.kind, source.root, split)
 
 
+def _single_source(text: str, *, setting: str) -> Source:
+    sources = parse_sources(text, setting=setting)
+    if len(sources) > 1:
+        raise ConfigError(f'{setting} takes one KIND:FOLDER, got {len(sources)}: {text!r}')
+    return sources[0]
+
+
+def _hand_model(source: Source, split: str) -> str:
+    return hand_model_of(source.kind, source.root, split)
+
+
+def _advice(data: HamerDataSettings, first: Source, hand_model: str, mano_dir: str) -> str:
+    """Say where poses of real hands come from."""
+    source = first
+    if data.real_poses and not data.real_poses.endswith('.npz'):
+        source = _single_source(data.real_poses, setting='data.real_poses')
+    usual = 'set data.real_poses, or losses.adversarial=0'
+    found = _hand_model(source, data.train_split)
+    if found not in (hand_model, ''):
+        return (
+            f'its poses are of the hand model {found}, and the network poses {hand_model}; set '
+            f'model.hand_model={found} for a new network, or {usual.removeprefix("set ")}'
+        )
+    if source.kind == freihand.NAME and not mano_dir:
+        return (
+            'set model.mano_dir to the folder of MANO_RIGHT.pkl, from whose mean pose FreiHAND '
+            f'counts; or {usual}'
+        )
+    return usual
+
+
 def _growth(source: Source, split: str) -> float:
     """Factor of the boxes of a data set."""
     has_table = source.kind == shard_hands.NAME and any(
@@ -171,18 +231,30 @@ def _growth(source: Source, split: str) -> float:
 def _held_out(data: HamerDataSettings, mano_dir: str) -> HandCrops | None:
     if not data.validation:
         return None
-    (source,) = parse_sources(data.validation, setting='data.validation')[:1]
+    source = _single_source(data.validation, setting='data.validation')
     hands = _open(source, data.validation_split, mano_dir)
     chosen = SomeHands(hands, evenly(len(hands), data.validation_hands))
     return HandCrops(chosen, box_growth=_growth(source, data.validation_split))
 
 
-def _real_poses(data: HamerDataSettings, first: HandStatistics, mano_dir: str) -> HandPoses:
+def _real_poses(
+    data: HamerDataSettings, first: HandStatistics, hand_model: str, mano_dir: str
+) -> HandPoses:
     named = data.real_poses
     if not named:
         return first.poses
     if named.endswith('.npz'):
+        if hand_model != MANO:
+            raise ConfigError(
+                f'data.real_poses: {named} has poses of MANO, and the network poses the hand '
+                f'model {hand_model}; name synthetic data, or leave data.real_poses empty'
+            )
         return read_pose_file(Path(named).expanduser())
-    (source,) = parse_sources(named, setting='data.real_poses')[:1]
+    source = _single_source(named, setting='data.real_poses')
+    if (found := _hand_model(source, data.train_split)) not in (hand_model, ''):
+        raise ConfigError(
+            f'data.real_poses: {named} has poses of the hand model {found}, and the network poses '
+            f'{hand_model}; name data of the same hand'
+        )
     hands = _open(source, data.train_split, mano_dir)
     return hand_statistics(hands, limit=data.max_real_poses).poses

@@ -207,18 +207,17 @@ def make_task(sections: HamerSections) -> HamerTask:
         MissingPackageError: a package is not installed.
     """
     model, losses = sections.model, sections.losses.weights
+    loaded = load_weights(model) if model.weights else None
     data = open_data(
-        sections.data, sections.augmentation, seed=sections.run.seed, mano_dir=model.mano_dir
-    )
+        sections.data, sections.augmentation, seed=sections.run.seed, mano_dir=model.mano_dir,
+        hand_model=model.hand_model if loaded is None else loaded.hand.name,
+    )  # fmt: skip
     if losses.adversarial and not len(data.poses):
+        named = sections.data.real_poses or data.words
         raise ConfigError(
-            f'the discriminator needs real poses, and {data.words} has none: set data.real_poses, '
-            'or losses.adversarial=0'
+            f'the discriminator needs real poses, and {named} has none: {data.advice}'
         )
-    if model.weights:
-        weights = load_weights(model)
-    else:
-        weights = make_weights(model, data.poses, orientation=data.mean_orientation)
+    weights = loaded or make_weights(model, data.poses, orientation=data.mean_orientation)
     recipe = HamerRecipe(
         losses=losses, stochastic_depth=model.stochastic_depth,
         betas_prior=sections.data.betas_prior, optimizer=sections.optimizer,

@@ -4,18 +4,20 @@ import dataclasses
 
 import hamer_files
 import hamer_training
+import hand_trees
 import numpy as np
 import pytest
 import torch
 import training_reference
 from hamer_training import PlainFabric, PlainModule, plain_backward
 
+from hand_perception.cli.main import main
 from hand_perception.datasets.hands import open_hands
 from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.models.hamer.head import rotations_from_readout
 from hand_perception.training import hamer_task
 from hand_perception.training.hamer_batches import HandCrops
-from hand_perception.training.hamer_data import HamerData, SomeHands, parse_sources
+from hand_perception.training.hamer_data import HamerData, SomeHands, open_data, parse_sources
 from hand_perception.training.hamer_losses import HamerLossWeights, discriminator_loss
 from hand_perception.training.hamer_picture import draw_hands
 from hand_perception.training.hamer_samples import collate_samples
@@ -324,6 +326,88 @@ def test_adversarial_training_without_real_poses_is_refused(folder, monkeypatch)
     )
     with pytest.raises(ConfigError, match=r'set data\.real_poses, or losses\.adversarial=0'):
         hamer_task.make_task(sections)
+
+
+def mano_sections(folder, train, **changes):
+    """Of a network that poses MANO, played by a small file."""
+    model = {'hand_model': 'mano', 'mano_dir': str(hand_trees.write_mano(folder / 'mano'))}
+    return hamer_training.small_sections(
+        folder, model=model, data={'train': train, 'validation': '', **changes}
+    )
+
+
+def opened(sections, hand_model, mano_dir=''):
+    return open_data(
+        sections.data, sections.augmentation, seed=0, hand_model=hand_model, mano_dir=mano_dir
+    )
+
+
+def test_parameters_of_another_hand_model_are_not_learned(folder, tmp_path, caplog):
+    shards = tmp_path / 'shards'
+    words = ['data', 'make-shards', 'synthetic', str(folder), 'train', str(shards)]
+    assert main([*words, '--processes', '1']) == 0
+    again = tmp_path / 'again'
+    words = ['data', 'make-shards', 'shards', str(shards), 'train', str(again)]
+    assert main([*words, '--processes', '1']) == 0
+    for source in (f'synthetic:{folder}', f'shards:{shards}', f'shards:{again}'):
+        sections = hamer_training.small_sections(
+            folder, data={'train': source, 'validation': ''}
+        )  # fmt: skip
+        caplog.clear()
+        own = opened(sections, 'default')
+        assert not caplog.records
+        other = opened(sections, 'mano')
+        assert len(caplog.records) == 1 and source in caplog.text
+        wanted, found = own.crops[Draw(0, 0)], other.crops[Draw(0, 0)]
+        assert (wanted.has_pose, wanted.has_betas) == (1, 1)
+        assert (found.has_pose, found.has_betas) == (0, 0)
+        assert not any(array.any() for array in (found.global_orient, found.hand_pose))
+        np.testing.assert_array_equal(wanted.keypoints_3d, found.keypoints_3d)
+        assert len(own.poses) and not len(other.poses)
+        np.testing.assert_array_equal(own.mean_joints, other.mean_joints)
+
+
+def test_parameters_of_mano_are_not_learned_by_the_default_hand(tmp_path, caplog):
+    tree = hand_trees.freihand(tmp_path / 'data')
+    sections = mano_sections(tmp_path, f'freihand:{tree}')
+    mano_dir = sections.model.mano_dir
+    assert opened(sections, 'mano', mano_dir).crops[Draw(0, 0)].has_pose == 1
+    assert not caplog.records
+    crop = opened(sections, 'default', mano_dir).crops[Draw(0, 0)]
+    assert (crop.has_pose, crop.has_betas) == (0, 0)
+    assert 'only their keypoints are learned' in caplog.text
+
+
+def test_real_poses_of_another_hand_model_are_refused(folder, tmp_path):
+    sections = mano_sections(tmp_path, f'synthetic:{folder}')
+    with pytest.raises(ConfigError, match=r'set model\.hand_model=default for a new network'):
+        hamer_task.make_task(sections)
+    sections = mano_sections(
+        tmp_path, f'synthetic:{folder}', real_poses=f'synthetic:{folder}'
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match='poses of the hand model default, and the network'):
+        opened(sections, 'mano')
+    sections = mano_sections(tmp_path, f'synthetic:{folder}', real_poses='mocap.npz')
+    with pytest.raises(ConfigError, match=r'mocap\.npz has poses of MANO'):
+        opened(sections, 'default')
+
+
+def test_freihand_without_manos_file_is_told_to_name_it(tmp_path):
+    tree = hand_trees.freihand(tmp_path / 'data')
+    sections = mano_sections(tmp_path, f'freihand:{tree}')
+    sections = dataclasses.replace(
+        sections, model=dataclasses.replace(sections.model, mano_dir='')
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r'has none: set model\.mano_dir .*; or set data\.real'):
+        hamer_task.make_task(sections)
+
+
+@pytest.mark.parametrize('name', ['validation', 'real_poses'])
+def test_second_source_where_there_is_one_is_refused(folder, name):
+    two = f'synthetic:{folder}, synthetic:{folder}'
+    sections = hamer_training.small_sections(folder, data={name: two})
+    with pytest.raises(ConfigError, match=rf'data\.{name} takes one KIND:FOLDER, got 2'):
+        opened(sections, 'default')
 
 
 def test_held_out_hands_without_joints_are_refused(folder):
