@@ -59,6 +59,7 @@ class FphaSplit:
     dataset: str = NAME
     is_right: tuple[bool, ...] = (True,)
     kernel: str = 'antialias'
+    rate_hz: float = 30.0
     K: DoubleArray = field(default_factory=_K.copy)
 
     def truth(self, segment: Segment) -> HandTruth:

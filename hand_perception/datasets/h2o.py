@@ -63,6 +63,7 @@ class H2oSplit:
     dataset: str = NAME
     is_right: tuple[bool, ...] = (False, True)
     kernel: str = 'linear'
+    rate_hz: float = 30.0
     K: DoubleArray = field(default_factory=_K.copy)
 
     def truth(self, segment: Segment) -> HandTruth:

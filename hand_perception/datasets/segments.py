@@ -68,6 +68,10 @@ class Split(Protocol):
         """(3, 3) intrinsics of the images of 480 x 270 pixels."""
 
     @property
+    def rate_hz(self) -> float:
+        """Images a second in the recordings."""
+
+    @property
     def kernel(self) -> str:
         """How the published images were made smaller: a kernel of ``network_image``."""
 

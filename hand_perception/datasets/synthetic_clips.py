@@ -42,6 +42,11 @@ class SyntheticSplit:
     is_right: tuple[bool, ...] = IS_RIGHT
     kernel: str = 'linear'
 
+    @property
+    def rate_hz(self) -> float:
+        """Images a second."""
+        return self.table.rate_hz
+
     def truth(self, segment: Segment) -> HandTruth:
         """Read the hands of all images of a segment."""
         shard = self.table.shard(self.name, segment.recording)

@@ -66,6 +66,7 @@ class SyntheticTable:
         labels: names of the classes.
         K: (3, 3) intrinsics of all images, pixels.
         size: width and height of all images, pixels.
+        rate_hz: images a second.
         splits: recordings of each split.
     """
 
@@ -73,6 +74,7 @@ class SyntheticTable:
     labels: LabelMap
     K: DoubleArray
     size: tuple[int, int]
+    rate_hz: float
     splits: Mapping[str, tuple[Recording, ...]]
 
     @cached_property
@@ -157,7 +159,7 @@ def _table(folder: Path, content: dict[str, Any]) -> SyntheticTable:
     width, height = (int(value) for value in content['size'])
     return SyntheticTable(
         root=folder, labels=labels, K=np.array(content['K'], np.float64).reshape(3, 3),
-        size=(width, height), splits=splits,
+        size=(width, height), rate_hz=float(content['rate_hz']), splits=splits,
     )  # fmt: skip
 
 

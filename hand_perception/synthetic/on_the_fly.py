@@ -56,6 +56,11 @@ class OnTheFlySplit:
     is_right: tuple[bool, ...] = IS_RIGHT
     kernel: str = 'linear'
 
+    @property
+    def rate_hz(self) -> float:
+        """Images a second."""
+        return self.spec.rate_hz
+
     def truth(self, segment: Segment) -> HandTruth:
         """Tell the hands of all images of a segment; nothing is shaded for it."""
         take = self.takes[segment.row - 1]

@@ -42,7 +42,10 @@ class TrainableHtt(nn.Module):
     Attributes:
         module: what is trained.
         places: trained along with it and dropped afterwards; None: there is none.
+        num_batches: that it was trained on; part of its state.
     """
+
+    num_batches: Tensor
 
     def __init__(
         self, module: HttModule, *, window: int, pose_window: int, lookahead: int | None = None,
@@ -62,6 +65,7 @@ class TrainableHtt(nn.Module):
         sizes = module.sizes
         self.module = module
         self.places = PlacesHead(sizes.width, sizes.num_hands) if has_places else None
+        self.register_buffer('num_batches', torch.zeros((), dtype=torch.int64))
         self.window = window
         self.pose_window = pose_window
         self.lookahead = lookahead
@@ -86,6 +90,15 @@ class TrainableHtt(nn.Module):
             lookahead=self.lookahead,
         )  # fmt: skip
         return output.hand_raw, output.object_logits, output.action_logits, found
+
+    def forget_gradients_of_heads(self) -> None:
+        """Leave all but the backbone as it is at the next step.
+
+        Gradients of 0 would not do: Adam takes them for small ones and then leaps at the first.
+        """
+        for name, parameter in self.module.named_parameters():
+            if not name.startswith('meshregnet.'):
+                parameter.grad = None
 
     def _features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         if not self.images_at_once or not torch.is_grad_enabled():

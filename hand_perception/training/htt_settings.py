@@ -110,6 +110,12 @@ class HttLossSettings(Settings):
         'random numbers; officially there is none.',
         minimum=0.0,
     )
+    places_first: int = make_setting(
+        0,
+        'Batches in which nothing else is learned: heads that ask random features for joints '
+        'learn not to listen to them.',
+        minimum=0,
+    )
     norm: str = make_setting('l1', 'How errors of joints count.', choices=('l1', 'l2'))
 
 

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from hand_perception.actions import LabelMap
 from hand_perception.datatypes import NUM_JOINTS, DoubleArray, ImageArray
+from hand_perception.errors import ConfigError
 from hand_perception.models.htt.export import write_module
 from hand_perception.models.htt.options_file import HttOptions
+from hand_perception.models.htt.weight_files import VIDEO_HZ
 from hand_perception.training.htt_batches import HttBatch, HttClips, Samples, collate_clips
 from hand_perception.training.htt_data import mean_pose, open_training, open_validation
 from hand_perception.training.htt_losses import HttLossWeights, PoseNorm, htt_losses, lift_joints
@@ -52,6 +54,7 @@ class HttTask:
     def __init__(
         self, sections: HttSections, network: TrainableHtt, clips: Samples, *, labels: LabelMap,
         held_out: Samples | None = None, mean: DoubleArray | None = None,
+        rate_hz: float = VIDEO_HZ,
     ) -> None:  # fmt: skip
         """Put the parts together; ``make_task`` makes them.
 
@@ -62,6 +65,7 @@ class HttTask:
             labels: of the classes.
             held_out: clips to look at from time to time.
             mean: (21 S, 3) metres, the mean pose of the clips, to compare with.
+            rate_hz: images a second of the recordings.
         """
         data, model, losses = sections.data, sections.model, sections.losses
         self.sections = sections
@@ -75,7 +79,8 @@ class HttTask:
         }
         self._network = network
         self._options = HttOptions(
-            window=data.window, pose_window=data.pose_window, spacing=data.spacing,
+            window=data.window, pose_window=data.pose_window,
+            spacing=max(round(data.spacing * VIDEO_HZ / rate_hz), 1),
             engine='' if network.lookahead is None else 'sliding', lookahead=model.lookahead,
         )  # fmt: skip
         self._weights = HttLossWeights(
@@ -95,11 +100,16 @@ class HttTask:
             as_output(answers), batch.targets, weights=self._weights, norm=self._norm
         )
         total, extra = losses.total, {}
+        asks_heads = bool(self._network.num_batches >= self.sections.losses.places_first)
         if self._network.places is not None:
             found = places_loss(answers[3], batch.targets)
-            total = total + self.sections.losses.places * found
+            # Multiplied by 0, as several processes wait for all gradients.
+            total = float(asks_heads) * total + self.sections.losses.places * found
             extra = {'places': found.detach()}
         fabric.backward(total * share)
+        if not asks_heads:
+            self._network.forget_gradients_of_heads()
+        self._network.num_batches += 1
         return {
             'total': total.detach(), **extra, 'joints_2d': losses.joints_2d.detach(),
             'depth': losses.depth.detach(), 'joints_3d': losses.joints_3d.detach(),
@@ -177,7 +187,12 @@ def make_task(sections: HttSections) -> HttTask:
         DatasetError: a data set is missing or damaged.
         WeightsError: weights to start from are missing, damaged, or of something else.
     """
-    data, model = sections.data, sections.model
+    data, model, losses = sections.data, sections.model, sections.losses
+    if losses.places_first and not losses.places:
+        raise ConfigError(
+            f'losses.places_first is {losses.places_first}, but losses.places is 0: there would '
+            'be nothing to learn from'
+        )
     clips = open_training(data)
     labels = clips.split.labels
     module = start_module(
@@ -192,11 +207,11 @@ def make_task(sections: HttSections) -> HttTask:
     network = TrainableHtt(
         module, window=data.window, pose_window=data.pose_window,
         lookahead=model.lookahead if model.pose_windows == 'sliding' else None,
-        images_at_once=model.images_at_once, has_places=sections.losses.places > 0,
+        images_at_once=model.images_at_once, has_places=losses.places > 0,
     )  # fmt: skip
     return HttTask(
         sections, network, clips, labels=labels, held_out=open_validation(data),
-        mean=mean,
+        mean=mean, rate_hz=clips.split.rate_hz,
     )  # fmt: skip
 
 

@@ -124,6 +124,16 @@ def test_saved_weights_are_what_the_node_loads(root, tmp_path):
     np.testing.assert_allclose(ready.action_logits.numpy(), answers[2].numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize(('rate_hz', 'spacing'), [(30.0, 6), (15.0, 12), (60.0, 3)])
+def test_spacing_in_the_file_counts_images_of_30_hz(root, tmp_path, rate_hz, spacing):
+    settings = htt_training.sections(root, data={'spacing': 6})
+    network = TrainableHtt(small(), window=4, pose_window=2)
+    labels = make_task(settings).labels
+    task = HttTask(settings, network, [], labels=labels, rate_hz=rate_hz)
+    task.save(tmp_path / 'a.safetensors', step=1)
+    assert load_module(tmp_path / 'a.safetensors').options.spacing == spacing
+
+
 def test_export_is_read_as_an_official_checkpoint(root, tmp_path):
     task = make_task(htt_training.sections(root, optimizer={'schedule': 'step'}))
     step(task, task.collate([task.data[Draw(0, n)] for n in range(2)]))
@@ -345,6 +355,24 @@ def test_places_are_learned_along_and_dropped_from_what_is_saved(root, tmp_path)
     task.save(tmp_path / 'a.safetensors', step=1)
     assert set(load_module(tmp_path / 'a.safetensors').module.state_dict()) == names
     assert 'places' not in step(make_task(htt_training.sections(root)), batch)
+
+
+def test_heads_wait_while_places_come_first(root):
+    task = make_task(htt_training.sections(root, losses={'places': 10.0, 'places_first': 2}))
+    batch = task.collate([task.data[Draw(0, n)] for n in range(2)])
+    optimizer, module = task.optimizers[MODULE], task.modules[MODULE].module
+    head, stem = module.image_to_hand_pose.mlp[-1].weight, module.meshregnet.base_net.conv1.weight
+    moved = []
+    for _ in range(3):
+        before = [p.detach().clone() for p in (head, stem)]
+        step(task, batch)
+        optimizer.step()
+        optimizer.zero_grad()
+        moved.append([not torch.equal(p, b) for p, b in zip((head, stem), before, strict=True)])
+    assert moved == [[False, True], [False, True], [True, True]]
+    assert optimizer.state[head]['step'] == 1  # Adam begins with it, too
+    with pytest.raises(ConfigError, match='losses.places_first is 2, but losses.places is 0'):
+        make_task(htt_training.sections(root, losses={'places_first': 2}))
 
 
 def test_truth_of_places_lies_under_the_hand(root):

@@ -18,8 +18,9 @@ from hand_perception.models.weight_names import check_names
 
 _logger = logging.getLogger(__name__)
 _FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-#: Images per second of both data sets, and the share by which other tokens may miss theirs.
-_VIDEO_HZ: Final = 30.0
+#: Images per second that spacings count in, as both data sets have, and the share by which other
+#: tokens may miss theirs.
+VIDEO_HZ: Final = 30.0
 _RATE_TOLERANCE: Final = 0.1
 #: Hands that each data set has labels of.
 _HANDS: Final = {'fpha': 1, 'h2o': 2}
@@ -171,11 +172,11 @@ def check_windows(
             f'trained with {trained.engine} and {trained.lookahead}: set them to these'
         )
     if trained.spacing and token_rate_hz:
-        wanted_hz = _VIDEO_HZ / trained.spacing
+        wanted_hz = VIDEO_HZ / trained.spacing
         if abs(token_rate_hz - wanted_hz) > _RATE_TOLERANCE * wanted_hz:
             sentences.append(
                 f'token_rate_hz is {token_rate_hz:g}, but {loaded.path} was trained with spacing '
-                f'{trained.spacing} on video of {_VIDEO_HZ:g} Hz: set it to {wanted_hz:g}'
+                f'{trained.spacing} on video of {VIDEO_HZ:g} Hz: set it to {wanted_hz:g}'
             )
     return tuple(sentences)
 
