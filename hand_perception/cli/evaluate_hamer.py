@@ -14,13 +14,18 @@ from hand_perception.cli.evaluate_options import (
 )
 from hand_perception.datasets import hands as single_hands
 from hand_perception.datasets.hands import HandImages
+from hand_perception.datatypes import DoubleArray
 from hand_perception.errors import ConfigError
 from hand_perception.evaluation.hamer_benchmarks import benchmark_for, published_name
 from hand_perception.evaluation.hamer_run import PART_HANDS, evaluate_hamer
 from hand_perception.evaluation.hand_answers import HandsWithAnswers
-from hand_perception.evaluation.mean_hand import mean_hand, mean_hand_figures, mean_hand_table
+from hand_perception.evaluation.mean_hand import (
+    is_known,
+    mean_hand,
+    mean_hand_figures,
+    mean_hand_table,
+)
 from hand_perception.evaluation.ranks import Rank
-from hand_perception.evaluation.report import Report
 from hand_perception.models.hamer.files import find_files
 from hand_perception.models.hamer.network import HamerNetwork
 from hand_perception.models.safetensors_file import file_sha256
@@ -97,6 +102,7 @@ def run(options: argparse.Namespace) -> int:
         kind, root, split, images=options.images,
         version='' if options.answers else options.version,
     )  # fmt: skip
+    mean = _mean_hand(hands, kind, root, rank) if options.mean_pose else None
     name = published_name(hands, root)
     identity: dict[str, object] = {
         'sha256': file_sha256(files.checkpoint), 'precision': options.precision,
@@ -118,21 +124,23 @@ def run(options: argparse.Namespace) -> int:
         resume=options.resume, batch=options.batch, workers=options.workers,
     )  # fmt: skip
     if report is not None:
-        if options.mean_pose:
-            report = _with_mean_hand(report, hands, kind, root)
+        if mean is not None:
+            figures = mean_hand_figures(mean, hands)
+            table = mean_hand_table(report.figures, figures, 'train')
+            report = replace(report, tables=(*report.tables, table))
         tell(report, options)
     return 0
 
 
-def _with_mean_hand(report: Report, hands: HandImages, kind: str, root: Path) -> Report:
-    """Set the errors of the mean hand of the training split beside those of a report.
+def _mean_hand(hands: HandImages, kind: str, root: Path, rank: Rank) -> DoubleArray | None:
+    """Average the hands of the training split in the process that reports, before the work.
 
     Raises:
         ConfigError: the hands are not known in 3D.
+        DatasetError: the training split is not there, or knows no hand in 3D.
     """
-    if 'mpjpe_root' not in report.figures:
+    if not rank.is_first:
+        return None
+    if not any(is_known(hands.truth(number)) for number in range(len(hands))):
         raise ConfigError(f'--mean-pose needs hands in 3D, which {kind} does not tell here')
-    trained_on = single_hands.open_hands(kind, root, 'train')
-    figures = mean_hand_figures(mean_hand(trained_on), hands)
-    table = mean_hand_table(report.figures, figures, trained_on.split)
-    return replace(report, tables=(*report.tables, table))
+    return mean_hand(single_hands.open_hands(kind, root, 'train'))

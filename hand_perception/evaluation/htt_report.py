@@ -23,7 +23,11 @@ from hand_perception.evaluation.htt_run import (
     benchmark_of,
     sliding_name,
 )
-from hand_perception.evaluation.mean_pose import mean_pose, mean_pose_scores, mean_pose_table
+from hand_perception.evaluation.mean_pose import (
+    mean_pose_of_split,
+    mean_pose_scores,
+    mean_pose_table,
+)
 from hand_perception.evaluation.partial_results import Arrays, PartialResults
 from hand_perception.evaluation.plots import Curve
 from hand_perception.evaluation.report import Report, Table
@@ -151,7 +155,7 @@ def htt_report(
         )
     tables = [_engine_table(windows, scores)] if windows.with_engines else []
     if trained_on is not None:
-        mean = mean_pose_scores(mean_pose(trained_on), split)
+        mean = mean_pose_scores(mean_pose_of_split(trained_on), split)
         tables.append(mean_pose_table(scores.poses[OFFLINE], mean, trained_on.name))
     benchmark = f'{split.dataset}/{split.name}'
     report = Report(

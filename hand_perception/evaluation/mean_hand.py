@@ -21,6 +21,15 @@ def is_known(truth: HandTruth) -> bool:
     return bool(truth.hand_valid[0, 0]) and (confidence is None or bool((confidence > 0).all()))
 
 
+def right_joints(truth: HandTruth, *, is_right: bool) -> DoubleArray | None:
+    """Give (21, 3) metres of a known hand, its wrist at 0, a left one mirrored; else None."""
+    if not is_known(truth):
+        return None
+    joints = truth.joints_3d[0, 0].astype(np.float64)
+    joints -= joints[:1]
+    return joints if is_right else mirror_points(joints)
+
+
 def mean_hand(hands: HandImages) -> DoubleArray:
     """Average the keypoints of all hands, wrists together, left hands mirrored: (21, 3) metres.
 
@@ -76,8 +85,6 @@ def mean_hand_table(figures: Mapping[str, float], mean: Mapping[str, float], sou
 def _known(hands: HandImages) -> Iterator[DoubleArray]:
     """Give the keypoints of hands that are known, wrists at 0, left hands mirrored."""
     for number in range(len(hands)):
-        truth = hands.truth(number)
-        if is_known(truth):
-            joints = truth.joints_3d[0, 0].astype(np.float64)
-            joints -= joints[:1]
-            yield joints if hands.is_right(number) else mirror_points(joints)
+        joints = right_joints(hands.truth(number), is_right=hands.is_right(number))
+        if joints is not None:
+            yield joints

@@ -1,6 +1,7 @@
 """Data sets of hands by their settings: what HaMeR learns from and is measured on."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ def open_data(
     ]
     others = [f'{source.kind}:{source.root}' for source, is_own in zip(sources, own, strict=True)
               if not is_own]  # fmt: skip
-    if others:
+    if others and os.environ.get('RANK', '0') == '0':  # of torchrun
         _logger.warning(
             'poses and shapes of %s are of another hand than the network poses (%s): only their '
             'keypoints are learned', ', '.join(others), hand_model,

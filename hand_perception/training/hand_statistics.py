@@ -8,10 +8,11 @@ from typing import Final
 import cv2
 import numpy as np
 
-from hand_perception.augmentation.crop import mirror_pose, turn_orientation, turn_points
+from hand_perception.augmentation.crop import mirror_pose, turn_orientation
 from hand_perception.datasets.hands import HandImages
 from hand_perception.datatypes import FloatArray
 from hand_perception.errors import DatasetError
+from hand_perception.evaluation.mean_hand import right_joints
 
 #: Numbers of a pose in the official file, which begins with the orientation.
 _WHOLE_POSE: Final = 48
@@ -64,11 +65,9 @@ def hand_statistics(hands: HandImages, *, limit: int) -> HandStatistics:
     poses, betas, joints, orientations = [], [], [], []
     for number in evenly(len(hands), limit):
         truth, is_right = hands.truth(number), hands.is_right(number)
-        if truth.hand_valid[0, 0] and (
-            truth.confidence_3d is None or truth.confidence_3d[0, 0].all()
-        ):
-            mirrored = turn_points(truth.joints_3d[0, 0], 0.0, is_right=is_right)
-            joints.append(mirrored - mirrored[:1])
+        known = right_joints(truth, is_right=is_right)
+        if known is not None:
+            joints.append(known)
         mano = truth.mano
         if mano is not None and mano.has_pose[0, 0] and mano.has_betas[0, 0]:
             poses.append(mirror_pose(mano.hand_pose[0, 0], is_right=is_right))

@@ -4,7 +4,6 @@ import numpy as np
 
 from hand_perception.datasets.clips import ClipDataset, open_clips
 from hand_perception.datasets.sample import Sample
-from hand_perception.datatypes import DoubleArray
 from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.training.htt_settings import HttDataSettings
 
@@ -49,22 +48,6 @@ def open_validation(settings: HttDataSettings) -> SomeClips | None:
         return None
     clips = _open(settings, settings.validation_split, windows='evaluation')
     return SomeClips(clips, settings.validation_clips)
-
-
-def mean_pose(clips: ClipDataset) -> DoubleArray:
-    """Average the hands of a split in space: what can be said without looking.
-
-    Returns:
-        (21 S, 3) metres, camera optical frame; zeros of a hand that is never annotated.
-    """
-    sums, counts = 0.0, 0.0
-    for number in range(len(clips.split.segments)):
-        truth = clips.truth(number)
-        is_valid = truth.hand_valid[..., None, None]  # (T, S, 1, 1)
-        sums = sums + np.where(is_valid, truth.joints_3d, 0).sum(0, dtype=np.float64)
-        counts = counts + is_valid.sum(0)
-    mean: DoubleArray = (sums / np.maximum(counts, 1)).reshape(-1, 3)
-    return mean
 
 
 def _open(settings: HttDataSettings, split: str, *, windows: str) -> ClipDataset:

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from hand_perception.actions import LabelMap
 from hand_perception.datatypes import NUM_JOINTS, DoubleArray, ImageArray
-from hand_perception.errors import ConfigError
+from hand_perception.errors import ConfigError, DatasetError
+from hand_perception.evaluation.mean_pose import mean_pose
 from hand_perception.models.htt.export import write_module
 from hand_perception.models.htt.options_file import HttOptions
 from hand_perception.models.htt.weight_files import VIDEO_HZ
 from hand_perception.training.htt_batches import HttBatch, HttClips, Samples, collate_clips
-from hand_perception.training.htt_data import mean_pose, open_training, open_validation
+from hand_perception.training.htt_data import open_training, open_validation
 from hand_perception.training.htt_losses import HttLossWeights, PoseNorm, htt_losses, lift_joints
 from hand_perception.training.htt_network import (
     TrainableHtt,
@@ -46,6 +47,7 @@ class HttTask:
         modules: ``network``.
         optimizers: of it.
         data: training clips.
+        held_out: clips to look at from time to time.
     """
 
     network_name = 'htt'
@@ -64,7 +66,8 @@ class HttTask:
             clips: to learn from, as they are on disk.
             labels: of the classes.
             held_out: clips to look at from time to time.
-            mean: (21 S, 3) metres, the mean pose of the clips, to compare with.
+            mean: (21 S, 3) metres, the mean pose of the clips, to compare with; NaN of hands
+                that are annotated nowhere.
             rate_hz: images a second of the recordings.
         """
         data, model, losses = sections.data, sections.model, sections.losses
@@ -88,7 +91,7 @@ class HttTask:
             labels=losses.labels,
         )  # fmt: skip
         self._norm: PoseNorm = 'l2' if losses.norm == 'l2' else 'l1'
-        self._held_out, self._mean = held_out, mean
+        self.held_out, self._mean = held_out, mean
         self._mean_figures: Mapping[str, float] | None = None
 
     def backward(
@@ -118,11 +121,11 @@ class HttTask:
 
     def validate(self, modules: Mapping[str, Any], device: torch.device) -> Validation | None:
         """Measure held-out clips, beside what the mean pose would score."""
-        if self._held_out is None:
+        if self.held_out is None:
             return None
-        found = validate_htt(self._network, self._held_out, self.labels, device)
+        found = validate_htt(self._network, self.held_out, self.labels, device)
         if self._mean_figures is None:
-            self._mean_figures = self._measure_mean(self._held_out)
+            self._mean_figures = self._measure_mean(self.held_out)
         return Validation(figures={**found.figures, **self._mean_figures}, watched=found.watched)
 
     def picture(self, modules: Mapping[str, Any], batch: HttBatch) -> ImageArray | None:
@@ -173,7 +176,7 @@ class HttTask:
     def _measure_mean(self, held_out: Samples) -> Mapping[str, float]:
         if self._mean is None:
             return {}
-        figures = mean_pose_figures(self._mean, held_out)
+        figures = mean_pose_figures(np.nan_to_num(self._mean), held_out)
         return {
             'mean_pose_mepe_mm': figures.camera_mm, 'mean_pose_mepe_ra_mm': figures.relative_mm,
         }  # fmt: skip
@@ -201,8 +204,15 @@ def make_task(sections: HttSections) -> HttTask:
         window=data.window, pose_window=data.pose_window,
     )  # fmt: skip
     # Reads all annotations, one file for each image of H2O.
-    mean = mean_pose(clips) if model.mean_pose or data.validation_split else None
+    mean = None
+    if model.mean_pose or data.validation_split:
+        mean = mean_pose(clips.truth(number) for number in range(len(clips.split.segments)))
     if model.mean_pose and mean is not None:
+        if np.isnan(mean).any():
+            raise DatasetError(
+                f'{data.kind} in {data.root} has a hand that is annotated nowhere, and so no mean '
+                'pose; set model.mean_pose=false'
+            )
         begin_with_pose(module, mean, clips.split.K)
     network = TrainableHtt(
         module, window=data.window, pose_window=data.pose_window,

@@ -1,5 +1,6 @@
 """What HTT says of held-out clips, in figures of its benchmarks; and what the mean pose costs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,13 @@ from hand_perception.actions import LabelMap
 from hand_perception.datasets.sample import UNKNOWN, Sample
 from hand_perception.datatypes import DoubleArray, FloatArray
 from hand_perception.evaluation.classification import ActionVote, FrameAccuracy
-from hand_perception.evaluation.hand_pose import FPHA_POSE, H2O_POSE, PoseEvaluator
+from hand_perception.evaluation.hand_pose import (
+    FPHA_POSE,
+    H2O_POSE,
+    HandPoseScores,
+    PoseEvaluator,
+)
+from hand_perception.evaluation.mean_pose import same_pose_scores
 from hand_perception.models.htt.lift import lift
 from hand_perception.training.htt_batches import Samples, collate_clips
 from hand_perception.training.htt_network import TrainableHtt
@@ -53,7 +60,7 @@ def validate_htt(
     vote, objects = ActionVote(len(labels.actions)), FrameAccuracy(len(labels.objects))
     for number in range(len(clips)):
         _look_at(network, clips[number], device, poses, vote, objects)
-    figures = pose_figures(poses)
+    figures = pose_figures(poses.finish())
     told: dict[str, float] = {'mepe_mm': figures.camera_mm, 'mepe_ra_mm': figures.relative_mm}
     actions = vote.finish()
     if actions.num_videos:
@@ -70,17 +77,14 @@ def mean_pose_figures(mean: DoubleArray, clips: Samples) -> PoseFigures:
         mean: (21 S, 3) metres, camera optical frame.
         clips: held-out ones.
     """
-    poses = PoseEvaluator(FPHA_POSE if len(mean) == FPHA_POSE.num_joints else H2O_POSE)
-    for number in range(len(clips)):
-        sample = clips[number]
-        found = np.broadcast_to(mean, (len(sample.images), *mean.shape))
-        poses.add(found, *_truth(sample))
-    return pose_figures(poses)
+    benchmark = FPHA_POSE if len(mean) == FPHA_POSE.num_joints else H2O_POSE
+    truths = (_truth(clips[number]) for number in range(len(clips)))
+    return pose_figures(same_pose_scores(mean, truths, benchmark))
 
 
-def pose_figures(poses: PoseEvaluator) -> PoseFigures:
+def pose_figures(hands: Mapping[str, HandPoseScores]) -> PoseFigures:
     """Average the figures of all hands that have truth."""
-    scores = poses.finish().values()
+    scores = hands.values()
     return PoseFigures(
         camera_mm=float(np.nanmean([hand.camera.mean_mm for hand in scores])),
         relative_mm=float(np.nanmean([hand.relative.mean_mm for hand in scores])),

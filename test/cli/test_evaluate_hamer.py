@@ -14,6 +14,7 @@ import hand_trees
 import numpy as np
 import pytest
 
+from hand_perception.cli import evaluate_hamer
 from hand_perception.cli.main import main
 from hand_perception.datasets.hands import open_hands
 from hand_perception.evaluation.mesh_errors import MeshEvaluator
@@ -195,7 +196,22 @@ def test_mean_hand_of_the_training_split_stands_beside(weights, tmp_path):
     assert mean['MPJPE, wrist-relative'] == pytest.approx(1000 * error)
     assert ours['PA-MPJPE'] == values['figures']['pa_mpjpe']
     assert times['PA-MPJPE'] == pytest.approx(mean['PA-MPJPE'] / ours['PA-MPJPE'])
-    assert evaluate(weights, f'hint:{hand_trees.hint(tmp_path / "hint")}', '--mean-pose') == 2
+
+
+def test_mean_hand_that_there_cannot_be_is_refused_before_the_run(
+    weights, tmp_path, capsys, monkeypatch
+):
+    def evaluated(*_, **__):
+        raise AssertionError('evaluated')
+
+    monkeypatch.setattr(evaluate_hamer, 'evaluate_hamer', evaluated)
+    hint = hand_trees.hint(tmp_path / 'hint')
+    assert evaluate(weights, f'hint:{hint}', '--mean-pose') == 2
+    assert 'needs hands in 3D, which hint does not tell' in capsys.readouterr().err
+    tree = hand_trees.freihand(tmp_path / 'data')
+    (tree / 'training_xyz.json').unlink()
+    assert evaluate(weights, f'freihand:{tree}', '--mean-pose') == 2
+    assert 'training_xyz.json' in capsys.readouterr().err
 
 
 def test_damaged_image_is_named(weights, tmp_path, capsys):

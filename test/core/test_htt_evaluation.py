@@ -1,5 +1,6 @@
 """An evaluation of HTT has the numbers of the published one, whatever way it got to them."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import ego_trees
@@ -11,11 +12,16 @@ from htt_scripted import raw_of
 
 from hand_perception.datasets.clips import open_clips, open_images, open_split
 from hand_perception.datatypes import Camera
-from hand_perception.errors import ConfigError
+from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.evaluation.htt_engines import run_engine
 from hand_perception.evaluation.htt_report import htt_report
 from hand_perception.evaluation.htt_run import HttEvaluation, HttWindows
-from hand_perception.evaluation.mean_pose import mean_pose, mean_pose_scores, mean_pose_table
+from hand_perception.evaluation.mean_pose import (
+    mean_pose,
+    mean_pose_of_split,
+    mean_pose_scores,
+    mean_pose_table,
+)
 from hand_perception.evaluation.partial_results import PartialResults
 from hand_perception.models.htt.lift import lift
 from hand_perception.models.htt.network import HttNetwork
@@ -270,9 +276,22 @@ def test_weights_of_another_data_set_are_refused_by_their_classes(trees):
     evaluation.check_network(num_joints=42, num_actions=36, num_objects=8)
 
 
+def test_mean_of_a_hand_that_is_annotated_nowhere_is_unknown(trees):
+    train = open_split('h2o', trees.h2o, 'train')
+    truths = [train.truth(segment) for segment in train.segments]
+    right = np.array([False, True])
+    truths = [dataclasses.replace(one, hand_valid=one.hand_valid & right) for one in truths]
+    mean = mean_pose(truths)
+    assert np.isnan(mean[:21]).all()
+    np.testing.assert_array_equal(mean[21:], mean_pose_of_split(train)[21:])
+    nothing = dataclasses.replace(train, segments=())
+    with pytest.raises(DatasetError, match='no annotated hand for a mean pose'):
+        mean_pose_of_split(nothing)
+
+
 def test_the_mean_pose_is_scored_like_a_network(h2o, trees):
     train = open_split('h2o', trees.h2o, 'train')
-    mean = mean_pose(train)
+    mean = mean_pose_of_split(train)
     joints = np.concatenate([train.truth(segment).joints_3d for segment in train.segments])
     np.testing.assert_allclose(mean.reshape(2, 21, 3), joints.mean(0), atol=1e-7)
     scores = mean_pose_scores(mean, h2o.split)

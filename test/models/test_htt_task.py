@@ -10,7 +10,7 @@ import pytest
 import torch
 import training_reference
 
-from hand_perception.errors import ConfigError, WeightsError
+from hand_perception.errors import ConfigError, DatasetError, WeightsError
 from hand_perception.labels import load_label_map
 from hand_perception.models.htt.checkpoint import read_checkpoint
 from hand_perception.models.htt.network import HttNetwork
@@ -210,6 +210,14 @@ def test_mean_pose_is_not_read_where_nothing_needs_it(root, monkeypatch):
     for group in ({'model': {'mean_pose': True}}, {'data': {'validation_split': 'val'}}):
         with pytest.raises(AssertionError, match='read'):
             make_task(htt_training.sections(root, **group))
+
+
+def test_mean_pose_of_a_hand_that_is_annotated_nowhere_is_refused(root, monkeypatch):
+    monkeypatch.setattr(
+        'hand_perception.training.htt_task.mean_pose', lambda truths: np.full((42, 3), np.nan)
+    )
+    with pytest.raises(DatasetError, match='has a hand that is annotated nowhere'):
+        make_task(htt_training.sections(root, model={'mean_pose': True}))
 
 
 def test_variant_without_official_layout_is_refused_for_export(root):
