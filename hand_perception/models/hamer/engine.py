@@ -65,9 +65,7 @@ class HamerEngine:
             # Zeros, so that the rows of absent hands are numbers from the first batch on.
             self._crops = torch.zeros(largest, *_CROP_SHAPE, device=self._device)
             self._packed = torch.zeros(largest, self._packed_size, device=self._device)
-            self._host = torch.zeros(
-                largest, self._packed_size, pin_memory=self._is_cuda
-            )
+            self._host = torch.zeros(largest, self._packed_size, pin_memory=self._is_cuda)
             self._staged = torch.zeros(
                 largest, *_CROP_SHAPE, dtype=torch.uint8, pin_memory=self._is_cuda
             )
