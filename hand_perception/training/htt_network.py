@@ -79,7 +79,7 @@ class TrainableHtt(nn.Module):
             not_padding: (B * T,) not 0 for images that count.
 
         Returns:
-            (B * T, J, 3), (B * T, objects), (B, actions); of M images that count (M, 4, S, h, w).
+            (B * T, J, 3), (B * T, objects), (B, actions); of M images that count (M, 67, S, h, w).
         """
         # Nothing depends on features of padded images: they are masked everywhere.
         seen = not_padding.nonzero()[:, 0]

@@ -388,7 +388,7 @@ def test_truth_of_places_lies_under_the_hand(root):
     targets = task.data[Draw(0, 0)].truth
     batch = task.collate([task.data[Draw(0, 0)]])
     found = places(batch.targets, 9, 15)
-    assert found.shape == (4, 4, 2, 9, 15)
+    assert found.shape == (4, 67, 2, 9, 15)
     presence = found[:, 0]
     assert presence.min() >= 0
     assert 0.9 < presence.flatten(1).amax(1).min() <= 1
@@ -398,6 +398,10 @@ def test_truth_of_places_lies_under_the_hand(root):
         assert np.abs(joints - (16 + 32 * column, 7 + 32 * row)).max(1).min() <= 17  # px
         x = found[0, 1, hand, row, column] / presence[0, hand, row, column]
         assert float(x) * 120 + 240 == pytest.approx(joints[:, 0].mean(), abs=0.1)
+        thumb = (
+            found[0, 4 + 3 * 4 : 4 + 3 * 4 + 2, hand, row, column] / presence[0, hand, row, column]
+        )
+        np.testing.assert_allclose(thumb * 40, joints[4] - joints.mean(0), atol=0.1)
 
 
 def test_places_of_hands_without_truth_and_of_padding_count_for_nothing(root):
@@ -413,7 +417,7 @@ def test_places_of_hands_without_truth_and_of_padding_count_for_nothing(root):
     off[1, :, 0] += 1  # the second image that counts, its hand without truth
     assert places_loss(off, targets).item() == 0
     off[1, :, 1] += 1
-    assert places_loss(off, targets).item() == pytest.approx(4 / 5)  # of five hands
+    assert places_loss(off, targets).item() == pytest.approx(7 / 5)  # of five hands
 
 
 def test_parts_of_a_batch_add_up(root):
