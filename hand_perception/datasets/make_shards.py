@@ -1,6 +1,5 @@
 """Pack any data set into shards: a sample for each image, its hands in a JSON file beside it."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from hand_perception.datasets.begun_folder import begin_or_go_on
 from hand_perception.datasets.clips import ImageSource
 from hand_perception.datasets.sample import HandTruth, Sample
 from hand_perception.datasets.segments import Split
@@ -18,7 +18,7 @@ from hand_perception.datasets.shards import write_shard
 from hand_perception.datasets.side_by_side import check_processes, side_by_side
 from hand_perception.datasets.truth_parts import part_of
 from hand_perception.errors import ConfigError, DatasetError
-from hand_perception.whole_files import remove_unfinished, write_whole_text
+from hand_perception.whole_files import remove_unfinished
 
 _FORMAT: Final = 1
 
@@ -127,7 +127,7 @@ def write_shards(
         'per_shard': size, 'quality': options.quality, 'lossless': options.lossless,
     }  # fmt: skip
     check_processes(num_processes)
-    _claim(folder, note)
+    begin_or_go_on(folder / TABLE, note, is_taken=any(folder.glob('*.tar')))
     missing = []
     for number, first in enumerate(firsts):
         path = folder / f'{number:06d}.tar'
@@ -156,28 +156,4 @@ def _members(images: Images, options: ShardOptions, job: _Job) -> Iterator[tuple
     for index in range(job.first, job.last):
         yield from sample_members(
             f'{index:08d}', images[index], quality=options.quality, lossless=options.lossless
-        )
-
-
-def _claim(folder: Path, note: dict[str, Any]) -> None:
-    """Note what the folder holds, or compare it with the note that is there."""
-    path = folder / TABLE
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            if any(folder.glob('*.tar')):
-                raise DatasetError(f'{folder} holds other shards; choose another folder')
-            write_whole_text(path, json.dumps(note, indent=1) + '\n')
-        found = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f'{path} cannot be written or read: {error}') from error
-    if found != note:
-        changed = [
-            f'{key} {found.get(key)!r}, now {value!r}'
-            for key, value in note.items()
-            if found.get(key) != value
-        ]  # fmt: skip
-        raise DatasetError(
-            f'{folder} was begun with other settings ({", ".join(changed)}); use the same ones, '
-            'or another folder'
         )

@@ -4,16 +4,15 @@
 they are out of date.
 """
 
-import argparse
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from hand_perception.errors import ConfigError
 from hand_perception.evaluation.figures import KINDS
 from hand_perception.evaluation.published import PUBLISHED, SOURCES, Published, published_for
+from hand_perception.made_pages import write_or_check
 
 PAGE: Final = 'docs/results.md'
 _BLOCK: Final = re.compile(
@@ -65,21 +64,9 @@ def fill_page(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the page; return 1 when a checked page is out of date."""
-    parser = argparse.ArgumentParser(prog='published_tables', description=__doc__)
-    parser.add_argument('--check', action='store_true', help='change nothing, tell what differs')
-    parser.add_argument('--root', type=Path, default=Path(__file__).resolve().parents[2])
-    options = parser.parse_args(arguments)
-    path = options.root / PAGE
-    before = path.read_text(encoding='utf-8')
-    after = fill_page(before)
-    if after == before:
-        return 0
-    if options.check:
-        print(f'{path} is out of date; run: python -m {__spec__.name}')
-        return 1
-    path.write_text(after, encoding='utf-8')
-    print(f'wrote {path}')
-    return 0
+    return write_or_check(
+        arguments, module='hand_perception.evaluation.published_tables', page=PAGE, fill=fill_page
+    )
 
 
 def _row(method: str, figures: Sequence[str], published: Sequence[Published]) -> tuple[str, ...]:

@@ -5,12 +5,12 @@ Every file follows from the spec alone: any number of processes writes the same 
 """
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from hand_perception.datasets.begun_folder import begin_or_go_on
 from hand_perception.datasets.shards import Shard, write_shard
 from hand_perception.datasets.side_by_side import check_processes, side_by_side
 from hand_perception.datasets.synthetic_files import (
@@ -20,7 +20,6 @@ from hand_perception.datasets.synthetic_files import (
     read_truths,
     shard_path,
 )
-from hand_perception.errors import DatasetError
 from hand_perception.synthetic.frame_files import SHARE_DECIMALS, json_bytes, take_members
 from hand_perception.synthetic.people import LABELS, DataSpec, Take, person_scene, take_scene
 from hand_perception.synthetic.scene import Scene
@@ -46,7 +45,10 @@ def write_data_set(spec: DataSpec, root: str | Path, *, num_processes: int = 1) 
     """
     check_processes(num_processes)
     folder = Path(root).expanduser()
-    _claim(folder, spec)
+    begin_or_go_on(
+        folder / SPEC_FILE, dataclasses.asdict(spec),
+        is_taken=any((folder / name).exists() for name in (*SPLITS, TABLE)),
+    )  # fmt: skip
     takes = spec.takes
     missing = []
     for take in takes:
@@ -57,30 +59,6 @@ def write_data_set(spec: DataSpec, root: str | Path, *, num_processes: int = 1) 
     # A person's recordings follow each other: their scene is made once in a process.
     yield from side_by_side(_write_one, (spec, folder), missing, num_processes, chunk=2)
     _write_table(folder, spec, takes)
-
-
-def _claim(folder: Path, spec: DataSpec) -> None:
-    """Note the spec in the folder, or compare it with the one that is there."""
-    path, wanted = folder / SPEC_FILE, dataclasses.asdict(spec)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            if any((folder / split).exists() for split in SPLITS) or (folder / TABLE).exists():
-                raise DatasetError(f'{folder} holds other data; choose another folder')
-            _write_json(path, wanted)
-        found = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f'{path} cannot be written or read: {error}') from error
-    if found != wanted:
-        changed = [
-            f'{key} {found.get(key)!r}, now {value!r}'
-            for key, value in wanted.items()
-            if found.get(key) != value
-        ]  # fmt: skip
-        raise DatasetError(
-            f'{folder} was begun with other settings ({", ".join(changed) or "of another version"}'
-            '); use the same ones, or another folder'
-        )
 
 
 def _write_one(shared: tuple[DataSpec, Path], take: Take) -> Take:

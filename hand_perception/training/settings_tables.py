@@ -5,13 +5,13 @@ are out of date. A table lies between ``<!-- training:NETWORK.SECTION -->`` and
 ``<!-- /training -->``.
 """
 
-import argparse
 import json
 import re
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final
 
+from hand_perception.made_pages import write_or_check
 from hand_perception.settings_base import Settings
 from hand_perception.training.networks import find_network
 from hand_perception.training.training_file import Sections
@@ -32,25 +32,14 @@ def fill_tables(text: str) -> str:
     return _TABLE.sub(table, text)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the page; return 1 when it was checked and is out of date."""
-    parser = argparse.ArgumentParser(
-        prog='hand_perception.training.settings_tables', description=__doc__
+    return write_or_check(
+        arguments,
+        module='hand_perception.training.settings_tables',
+        page='docs/training.md',
+        fill=fill_tables,
     )
-    parser.add_argument('--check', action='store_true', help='change nothing, tell what differs')
-    parser.add_argument('--root', type=Path, default=Path(__file__).resolve().parents[2])
-    options = parser.parse_args(arguments)
-    page = options.root / 'docs' / 'training.md'
-    text = page.read_text(encoding='utf-8')
-    filled = fill_tables(text)
-    if filled == text:
-        return 0
-    if options.check:
-        print(f'{page} is out of date; run: python -m hand_perception.training.settings_tables')
-        return 1
-    page.write_text(filled, encoding='utf-8')
-    print(f'wrote {page}')
-    return 0
 
 
 def _markdown(group: Settings) -> str:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / 'hand_perception'
 # its own and from itself.
 LAYERS = (
     ('errors',),
-    ('settings_base', 'datatypes', 'optional', 'shared_files', 'whole_files'),
+    ('settings_base', 'datatypes', 'optional', 'shared_files', 'whole_files', 'made_pages'),
     ('config', 'actions'),
     (
         'geometry',

@@ -191,7 +191,7 @@ def test_other_shards_are_not_mixed_in(drawn, packed):
     with pytest.raises(DatasetError, match="source 'drawn', now 'other'"):
         list(write_shards(drawn, packed / 'train', source='other', options=LOSSLESS))
     (packed / 'train' / 'shards.json').unlink()
-    with pytest.raises(DatasetError, match='holds other shards'):
+    with pytest.raises(DatasetError, match='holds other data'):
         list(write_shards(drawn, packed / 'train', source='drawn', options=LOSSLESS))
 
 
