@@ -89,7 +89,7 @@ def places(targets: HttTargets, height: int, width: int) -> Tensor:
     return told[..., None, None] * presence[:, None]
 
 
-def places_loss(found: Tensor, targets: HttTargets) -> Tensor:
+def places_loss(found: Tensor, targets: HttTargets, *, joints: float = 1.0) -> Tensor:
     """Average squared errors over cells, hands with truth and images that count; add up numbers.
 
     Those of joints are averaged over the joints.
@@ -97,10 +97,11 @@ def places_loss(found: Tensor, targets: HttTargets) -> Tensor:
     Args:
         found: (M, 67, S, h, w), of the M of N images that count.
         targets: of all N images.
+        joints: factor of the joints' part.
     """
     seen = targets.not_padding != 0  # (N,)
     off = (found - places(targets, *found.shape[-2:])[seen]).square().mean((-2, -1))  # (M, 67, S)
-    hands = off[:, :4].sum(1) + off[:, 4:].sum(1) / NUM_JOINTS  # (M, S)
+    hands = off[:, :4].sum(1) + joints * off[:, 4:].sum(1) / NUM_JOINTS  # (M, S)
     if targets.is_hand_valid is None:
         return hands.mean()
     counts = targets.is_hand_valid.bool()[seen]  # (M, S)

@@ -110,6 +110,9 @@ class HttLossSettings(Settings):
         'random numbers; officially there is none.',
         minimum=0.0,
     )
+    places_joints: float = make_setting(
+        1.0, 'In places: of joints around the middle of their hand.', minimum=0.0
+    )
     places_first: int = make_setting(
         0,
         'Batches in which nothing else is learned: heads that ask random features for joints '

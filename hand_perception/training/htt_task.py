@@ -105,7 +105,9 @@ class HttTask:
         total, extra = losses.total, {}
         asks_heads = bool(self._network.num_batches >= self.sections.losses.places_first)
         if self._network.places is not None:
-            found = places_loss(answers[3], batch.targets)
+            found = places_loss(
+                answers[3], batch.targets, joints=self.sections.losses.places_joints
+            )
             # Multiplied by 0, as several processes wait for all gradients.
             total = float(asks_heads) * total + self.sections.losses.places * found
             extra = {'places': found.detach()}

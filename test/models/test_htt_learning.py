@@ -63,7 +63,8 @@ def test_where_hands_of_people_are_that_were_never_seen_is_learned(tmp_path):
     given = {'window': 1, 'pose_window': 1, 'validation_split': 'val'}
     task = make_task(
         htt_training.sections(
-            root, data=given, losses={'places': 1000.0, 'places_first': 1000},
+            root, data=given,
+            losses={'places': 1000.0, 'places_joints': 0.0, 'places_first': 1000},
             augmentation={'shift': 0.1}, optimizer={'learning_rate': 3e-3},
         )
     )  # fmt: skip
