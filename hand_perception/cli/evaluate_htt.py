@@ -15,7 +15,7 @@ from hand_perception.datasets.clips import HANDS, IMAGES, KINDS, SPLITS, open_im
 from hand_perception.datasets.segments import Split
 from hand_perception.errors import ConfigError
 from hand_perception.evaluation.htt_report import htt_report, write_answers
-from hand_perception.evaluation.htt_run import HttEvaluation, HttWindows
+from hand_perception.evaluation.htt_run import HttEvaluation, HttWindows, images_per_token
 from hand_perception.evaluation.partial_results import Arrays, run_parts
 from hand_perception.evaluation.ranks import Rank
 from hand_perception.models.htt.constants import POSE_WINDOW, WINDOW
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     rank = Rank.from_environment()
     device = rank.device(options.device)
     loaded = load_module(options.weights)
-    windows = _windows(options, loaded)
+    windows = _windows(options, loaded, split.rate_hz)
     evaluation = HttEvaluation(split, open_images(split, options.images), windows)
     sizes = loaded.sizes
     evaluation.check_network(
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _windows(options: argparse.Namespace, loaded: LoadedHtt) -> HttWindows:
+def _windows(options: argparse.Namespace, loaded: LoadedHtt, rate_hz: float) -> HttWindows:
     """Choose windows: those given, else those of the weights, else the published ones."""
     trained = loaded.options
     for name in ('window', 'pose_window', 'spacing'):
@@ -129,7 +129,7 @@ def _windows(options: argparse.Namespace, loaded: LoadedHtt) -> HttWindows:
     return HttWindows(
         window=options.window or trained.window or WINDOW,
         pose_window=options.pose_window or trained.pose_window or POSE_WINDOW,
-        spacing=options.spacing or trained.spacing or _SPACING,
+        spacing=options.spacing or images_per_token(trained.spacing or _SPACING, rate_hz),
         lookahead=trained.lookahead if trained.engine == 'sliding' else None,
         with_engines=not options.offline_only,
     )

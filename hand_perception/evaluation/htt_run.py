@@ -26,6 +26,7 @@ from hand_perception.models.htt.constants import POSE_WINDOW, WINDOW
 from hand_perception.models.htt.lift import lift
 from hand_perception.models.htt.module import run_clips
 from hand_perception.models.htt.network import HttNetwork
+from hand_perception.models.htt.weight_files import VIDEO_HZ
 from hand_perception.pipeline.temporal_state import TemporalSettings
 
 #: Names of ways to put images together.
@@ -83,6 +84,16 @@ def benchmark_of(split: Split) -> PoseBenchmark:
     like = FPHA_POSE if len(split.is_right) == 1 else H2O_POSE
     sides = tuple('right' if is_right else 'left' for is_right in split.is_right)
     return replace(like, name=split.dataset, sides=sides)
+
+
+def images_per_token(spacing: int, rate_hz: float) -> int:
+    """Count images of recordings from one token to the next.
+
+    Args:
+        spacing: as files of weights tell it, in images of a video of ``VIDEO_HZ``.
+        rate_hz: images a second of the recordings.
+    """
+    return max(round(spacing * rate_hz / VIDEO_HZ), 1)
 
 
 class HttEvaluation:

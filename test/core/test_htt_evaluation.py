@@ -15,7 +15,7 @@ from hand_perception.datatypes import Camera
 from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.evaluation.htt_engines import run_engine
 from hand_perception.evaluation.htt_report import htt_report
-from hand_perception.evaluation.htt_run import HttEvaluation, HttWindows
+from hand_perception.evaluation.htt_run import HttEvaluation, HttWindows, images_per_token
 from hand_perception.evaluation.mean_pose import (
     mean_pose,
     mean_pose_of_split,
@@ -302,3 +302,10 @@ def test_the_mean_pose_is_scored_like_a_network(h2o, trees):
     ours, theirs, ratio = (row[1] for row in table.rows)
     assert ours == pytest.approx(h2o.report.figures['mepe_left'])
     assert ratio == pytest.approx(theirs / ours)
+
+
+@pytest.mark.parametrize(
+    ('spacing', 'rate_hz', 'images'), [(2, 30.0, 2), (15, 4.0, 2), (2, 15.0, 1), (2, 4.0, 1)]
+)
+def test_tokens_are_as_far_apart_in_slower_recordings(spacing, rate_hz, images):
+    assert images_per_token(spacing, rate_hz) == images
