@@ -72,3 +72,14 @@ def clip_frames(
     wanted = start + spacing * np.arange(window)
     not_padding = wanted < num_frames
     return np.where(not_padding, wanted, wanted[not_padding][-1]), not_padding
+
+
+def spacing_at(spacing: int, *, from_hz: float, to_hz: float) -> int:
+    """Count the images from one token to the next at another rate, at least one.
+
+    Args:
+        spacing: the images at ``from_hz``.
+        from_hz: images a second.
+        to_hz: the rate to count at.
+    """
+    return max(round(spacing * to_hz / from_hz), 1)

@@ -16,7 +16,13 @@ from torch import Tensor
 
 from hand_perception.datasets.clips import ImageSource
 from hand_perception.datasets.segments import Split
-from hand_perception.datasets.windows import SPACING, check_lengths, clip_frames, evaluation_starts
+from hand_perception.datasets.windows import (
+    SPACING,
+    check_lengths,
+    clip_frames,
+    evaluation_starts,
+    spacing_at,
+)
 from hand_perception.datatypes import FloatArray, ImageArray
 from hand_perception.errors import ConfigError
 from hand_perception.evaluation.hand_pose import FPHA_POSE, H2O_POSE, PoseBenchmark, PoseEvaluator
@@ -93,7 +99,7 @@ def images_per_token(spacing: int, rate_hz: float) -> int:
         spacing: as files of weights tell it, in images of a video of ``VIDEO_HZ``.
         rate_hz: images a second of the recordings.
     """
-    return max(round(spacing * rate_hz / VIDEO_HZ), 1)
+    return spacing_at(spacing, from_hz=VIDEO_HZ, to_hz=rate_hz)
 
 
 class HttEvaluation:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hand_perception.actions import LabelMap
+from hand_perception.datasets.windows import spacing_at
 from hand_perception.datatypes import NUM_JOINTS, DoubleArray, ImageArray
 from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.evaluation.mean_pose import mean_pose
@@ -83,7 +84,7 @@ class HttTask:
         self._network = network
         self._options = HttOptions(
             window=data.window, pose_window=data.pose_window,
-            spacing=max(round(data.spacing * VIDEO_HZ / rate_hz), 1),
+            spacing=spacing_at(data.spacing, from_hz=rate_hz, to_hz=VIDEO_HZ),
             engine='' if network.lookahead is None else 'sliding', lookahead=model.lookahead,
         )  # fmt: skip
         self._weights = HttLossWeights(

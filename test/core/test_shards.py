@@ -386,7 +386,7 @@ class Runs:
     """A pickle that would run a program."""
 
     def __reduce__(self):
-        return os.system, ('touch /tmp/hand_perception_was_here',)
+        return os.system, ('touch it_was_run',)
 
 
 @pytest.mark.parametrize(
@@ -401,10 +401,11 @@ class Runs:
         (pickle.dumps([tar_hand(betas=np.array([None] * 10))]), 'betas cannot be read'),
     ],
 )
-def test_damaged_and_hostile_shards_are_refused(tmp_path, no_cache, content, message):
+def test_damaged_and_hostile_shards_are_refused(tmp_path, monkeypatch, no_cache, content, message):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(DatasetError, match=message):
         ShardHands(hamer_tar(tmp_path / 'tars', content), 'train')
-    assert not os.path.exists('/tmp/hand_perception_was_here')
+    assert not (tmp_path / 'it_was_run').exists()
 
 
 def test_rules_below_zero_are_refused():
