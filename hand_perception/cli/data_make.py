@@ -65,6 +65,10 @@ def _add_synthetic(actions: Any) -> None:
         '--variety', type=float, default=usual.variety, metavar='SHARE',
         help='how far places and turns of hands stray, 0 to 1 (1)',
     )  # fmt: skip
+    action.add_argument(
+        '--hand-sizes', type=float, default=usual.hand_sizes, metavar='SHARE',
+        help='how far sizes of hands stray from the mean, 0 to 0.3 (0.12, as those of adults)',
+    )  # fmt: skip
     _add_processes(action)
     action.set_defaults(run=run_synthetic)
 
@@ -182,7 +186,8 @@ def run_synthetic(options: argparse.Namespace) -> int:
     spec = DataSpec(
         seed=options.seed, subjects=options.subjects, held_out=options.held_out,
         recordings=options.recordings, frames=options.frames, rate_hz=options.rate,
-        script=options.script, variety=options.variety, supersampling=options.supersampling,
+        script=options.script, variety=options.variety,
+        hand_sizes=options.hand_sizes, supersampling=options.supersampling,
         quality=options.quality, **read_size(options.size),
     )  # fmt: skip
     takes = spec.takes

@@ -20,7 +20,7 @@ LABELS: Final = LabelMap(name='synthetic', actions=PRIMITIVES, objects=('none',)
 #: ``acts``: each recording shows one action, over and over. Others: a script of the scene, from
 #: any moment on; the action is what the hands show most of the time.
 SCRIPT_CHOICES: Final = ('acts', 'desk', 'primitives')
-_SIZES: Final = (0.88, 1.12)
+_MAX_HAND_SIZES: Final = 0.3
 _TEMPI: Final = (0.75, 1.3)
 _MIN_SIZE: Final = (64, 48)
 
@@ -40,6 +40,9 @@ class DataSpec:
         rate_hz: images per second.
         script: one of ``SCRIPT_CHOICES``.
         variety: how far motions stray, as in ``SceneSpec``.
+        hand_sizes: share by which sizes of people's hands differ from the mean, at most. A single
+            image hardly tells a small hand from a far one: 0.12, as adults differ, is 5 cm of
+            depth at the farthest.
         supersampling: as in ``SceneSpec``.
         quality: of the JPEG files, 1 to 100.
     """
@@ -54,6 +57,7 @@ class DataSpec:
     rate_hz: float = 30.0
     script: str = 'acts'
     variety: float = 1.0
+    hand_sizes: float = 0.12
     supersampling: int = 1
     quality: int = 92
 
@@ -74,6 +78,10 @@ class DataSpec:
             raise ConfigError(
                 'variety must lie between 0 and 1 and supersampling be 1 or more, got '
                 f'{self.variety} and {self.supersampling}'
+            )
+        if not 0 <= self.hand_sizes <= _MAX_HAND_SIZES:
+            raise ConfigError(
+                f'hand_sizes must lie between 0 and {_MAX_HAND_SIZES}, got {self.hand_sizes}'
             )
         if self.width < _MIN_SIZE[0] or self.height < _MIN_SIZE[1]:
             raise ConfigError(
@@ -137,7 +145,7 @@ def person_spec(spec: DataSpec, subject: int) -> SceneSpec:
         height=spec.height,
         background=str(rng.choice(sorted(BACKGROUNDS))),
         skin_tone=str(rng.choice(sorted(SKIN_TONES))),
-        hand_scale=float(rng.uniform(*_SIZES)),
+        hand_scale=float(rng.uniform(1 - spec.hand_sizes, 1 + spec.hand_sizes)),
         noise_sigma=float(rng.uniform(0.5, 2.5)),
         effects=CameraEffects(shot_noise=float(rng.uniform(0.0, 3.0))),
         supersampling=spec.supersampling,
