@@ -45,10 +45,12 @@ NO_CHANGE: Final = CropChange(
 
 def draw_crop_change(augmentation: CropAugmentation, rng: np.random.Generator) -> CropChange:
     """Draw how a crop is changed; always as many numbers, whatever is switched off."""
-    shift_x, shift_y, scale = np.clip(rng.standard_normal(3), -1, 1).tolist()
-    turn = float(np.clip(rng.standard_normal(), -2, 2))
-    is_turned = rng.uniform() <= augmentation.rotation_share
-    red, green, blue = (1 + augmentation.colour * rng.uniform(-1, 1, 3)).tolist()
+    *normal, turn = rng.standard_normal(4).tolist()
+    shift_x, shift_y, scale = (min(max(value, -1.0), 1.0) for value in normal)
+    turn = min(max(turn, -2.0), 2.0)
+    chance, *colours = rng.random(4).tolist()
+    is_turned = chance <= augmentation.rotation_share
+    red, green, blue = (1 + augmentation.colour * (2 * value - 1) for value in colours)
     return CropChange(
         scale=1 + augmentation.scale * scale,
         rotation_deg=augmentation.rotation_deg * turn if is_turned else 0.0,

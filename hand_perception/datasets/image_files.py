@@ -18,6 +18,11 @@ from hand_perception.models.htt.preprocess import network_image
 _ENDINGS: Final = ((b'\xff\xd8', b'\xff\xd9', 'JPEG'), (b'\x89PNG', b'IEND', 'PNG'))
 #: Where the ending is looked for: some writers put a few bytes behind it.
 _TAIL_BYTES: Final = 64
+_READ_BGR: Final = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+#: OpenCV before 4.11 decodes to BGR only.
+_READ_RGB: Final = (
+    cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION if hasattr(cv2, 'IMREAD_COLOR_RGB') else 0
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +80,21 @@ def read_rgb(path: Path) -> ImageArray:
             raise DatasetError(
                 f'the {kind} file {path} ends in the middle ({len(content)} bytes); copy it again'
             )
-    image = cv2.imdecode(
-        np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    ) if content else None  # fmt: skip
+    image = decode_rgb(content)
     if image is None:
         raise DatasetError(f'{path} ({len(content)} bytes) is not an image; copy it again')
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    return image
+
+
+def decode_rgb(content: bytes) -> ImageArray | None:
+    """Decode a JPEG or PNG file, as it was stored, however the camera was held.
+
+    Returns:
+        (H, W, 3) uint8 RGB; None: it is no image.
+    """
+    if not content:
+        return None
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), _READ_RGB or _READ_BGR)
+    if image is not None and not _READ_RGB:
+        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return None if image is None else np.asarray(image, np.uint8)

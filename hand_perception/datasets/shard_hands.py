@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from hand_perception.datasets import hamer_tars, shard_samples
 from hand_perception.datasets.hamer_tars import HamerTarRules
+from hand_perception.datasets.image_files import decode_rgb
 from hand_perception.datasets.sample import UNKNOWN, HandTruth, Sample
 from hand_perception.datasets.shard_index import HandPlace, open_index
 from hand_perception.datasets.shards import Shard
@@ -187,9 +187,7 @@ def _one(truth: HandTruth, number: int) -> HandTruth:
 
 def _image(content: bytes, where: str) -> ImageArray:
     is_cut = content.startswith(b'\xff\xd8') and b'\xff\xd9' not in content[-64:]
-    image = None
-    if content and not is_cut:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    image = None if is_cut else decode_rgb(content)
     if image is None:
         raise DatasetError(f'the image of {where} is not whole; make or copy the shard again')
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    return image

@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 
 from hand_perception.actions import LabelMap
+from hand_perception.datasets.image_files import decode_rgb
 from hand_perception.datasets.sample import HandTruth, ManoTruth
 from hand_perception.datasets.shards import Shard
 from hand_perception.datatypes import NUM_JOINTS, DoubleArray, FloatArray, ImageArray
@@ -212,10 +212,10 @@ def decode_image(shard: Shard, name: str) -> ImageArray:
 
 def decode_jpeg(content: bytes, where: str) -> ImageArray:
     """Read a JPEG file, (H, W, 3) uint8 RGB; ``where`` it is from is for the message."""
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    image = decode_rgb(content)
     if image is None or not content.rstrip(b'\0').endswith(b'\xff\xd9'):
         raise DatasetError(f'{where} is not a whole JPEG; make or copy it again')
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    return image
 
 
 def read_truths(shard: Shard, frames: list[int]) -> list[ImageTruth]:

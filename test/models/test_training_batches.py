@@ -7,7 +7,13 @@ from drawn_samples import DrawnClips, collate_unsendable
 
 from hand_perception.augmentation.settings import ClipAugmentation, CropAugmentation
 from hand_perception.errors import ConfigError, DatasetError
-from hand_perception.training.hamer_batches import HandCrops, collate_crops
+from hand_perception.training.hamer_batches import (
+    MEAN_RGB,
+    STD_RGB,
+    HandCrops,
+    collate_crops,
+    normalise,
+)
 from hand_perception.training.htt_batches import HttClips, collate_clips
 from hand_perception.training.htt_losses import UNLABELLED
 from hand_perception.training.loading import BatchOrder, Loader
@@ -77,6 +83,17 @@ def test_crops_are_changed_by_their_draw_alone():
     assert not torch.equal(batch.images[0], batch.images[1])
     assert batch.images.shape == (3, 3, 256, 256) and batch.images.dtype == torch.float32
     assert batch.image_sizes.tolist() == [[40, 24]] * 3
+
+
+def test_crops_are_coloured_and_normalised_as_published():
+    crops = HandCrops(DrawnClips(6, num_images=1, num_hands=1), augmentation=CropAugmentation())
+    batch = collate_crops([crops[Draw(epoch, 1)] for epoch in range(5)])
+    levels = batch.crops.numpy() * batch.colours.numpy()[:, None, None]
+    assert levels.max() > 255  # some are cut
+    wanted = (np.clip(levels, 0, 255) - MEAN_RGB) / STD_RGB
+    np.testing.assert_allclose(batch.images.permute(0, 2, 3, 1), wanted, atol=1e-6)
+    on_gpu = normalise(batch.crops, batch.colours)  # in planes, as there
+    assert torch.equal(batch.images, on_gpu)
 
 
 def test_samples_that_are_no_single_hands_are_refused_by_name():
