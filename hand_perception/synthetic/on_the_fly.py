@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hand_perception.actions import LabelMap
-from hand_perception.datasets.clips import window_starts
+from hand_perception.datasets.clips import ClipDataset
 from hand_perception.datasets.sample import HandTruth, Sample
 from hand_perception.datasets.segments import Segment
 from hand_perception.datasets.synthetic_files import (
@@ -27,7 +27,7 @@ from hand_perception.datasets.synthetic_files import (
 )
 from hand_perception.datasets.synthetic_hands import VISIBLE
 from hand_perception.datasets.tables import no_such_split
-from hand_perception.datasets.windows import SPACING, clip_frames
+from hand_perception.datasets.windows import SPACING
 from hand_perception.datatypes import DoubleArray, ImageArray
 from hand_perception.errors import ConfigError
 from hand_perception.models.htt.constants import POSE_WINDOW, WINDOW
@@ -87,59 +87,33 @@ class OnTheFlySplit:
         return decode_jpeg(jpeg, take.name), image_truth(record)
 
 
-class OnTheFlyClips:
-    """Clips of one split; the same as ``datasets.clips.open_clips('synthetic', ...)`` gives.
+@dataclass(frozen=True, slots=True)
+class OnTheFlyImages:
+    """Renders the images of a split; see ``clips.ImageSource``."""
 
-    Attributes:
-        split: what there is to render.
-        starts: (M, 2) segment and first frame in it of each clip.
+    split: OnTheFlySplit
+
+    def read(self, segment: Segment, frames: list[int]) -> list[ImageArray]:
+        """Render images of a segment, (H, W, 3) uint8 RGB."""
+        return [self.split.picture(segment.row - 1, frame)[0] for frame in frames]
+
+
+def on_the_fly_clips(
+    spec: DataSpec, split: str, *, windows: str, window: int = WINDOW,
+    pose_window: int = POSE_WINDOW, spacing: int = SPACING,
+) -> ClipDataset:  # fmt: skip
+    """Give the same clips as ``datasets.clips.open_clips('synthetic', ...)`` does from files.
+
+    Arguments are those of ``open_clips``.
+
+    Raises:
+        ConfigError: a choice cannot be, or actions would be known only afterwards.
     """
-
-    def __init__(
-        self, spec: DataSpec, split: str, *, windows: str, window: int = WINDOW,
-        pose_window: int = POSE_WINDOW, spacing: int = SPACING,
-    ) -> None:  # fmt: skip
-        """Choose the clips; arguments are those of ``open_clips``.
-
-        Raises:
-            ConfigError: a choice cannot be, or actions would be known only afterwards.
-        """
-        self.split = on_the_fly_split(spec, split)
-        self.window, self.spacing = window, spacing
-        self.starts = window_starts(
-            self.split, windows=windows, window=window, pose_window=pose_window, spacing=spacing
-        )
-
-    def __len__(self) -> int:
-        """How many clips there are."""
-        return len(self.starts)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Render a clip."""
-        number, start = (int(value) for value in self.starts[index])
-        segment = self.split.segments[number]
-        frames, not_padding = clip_frames(
-            start, segment.num_frames, window=self.window, spacing=self.spacing
-        )
-        count = int(not_padding.sum())
-        pictures = [self.split.picture(number, int(frame)) for frame in frames[:count]]
-        pictures += pictures[-1:] * (self.window - count)
-        truth = hand_truth([truth for _, truth in pictures])
-        return Sample(
-            dataset=NAME,
-            segment=segment.name,
-            images=np.stack([image for image, _ in pictures]),
-            # What clips from files leave out, these do too.
-            truth=HandTruth(
-                joints_3d=truth.joints_3d, joints_2d=truth.joints_2d, hand_valid=truth.hand_valid
-            ),
-            is_right=IS_RIGHT,
-            K=np.repeat(self.split.K[None].astype(np.float32), self.window, axis=0),
-            action=segment.action,
-            object=segment.object,
-            not_padding=not_padding,
-            frames=frames,
-        )
+    opened = on_the_fly_split(spec, split)
+    return ClipDataset(
+        opened, OnTheFlyImages(opened), windows=windows, window=window, pose_window=pose_window,
+        spacing=spacing,
+    )  # fmt: skip
 
 
 class OnTheFlyHands:

@@ -1,5 +1,6 @@
 """Synthetic data sets: what is written, read again, rendered on the fly, refused."""
 
+import dataclasses
 import json
 import pickle
 import shutil
@@ -20,7 +21,7 @@ from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.geometry import mirror_axis_angle, mirror_points
 from hand_perception.models.hand_model import load_hand_model
 from hand_perception.synthetic.data_set import write_data_set
-from hand_perception.synthetic.on_the_fly import OnTheFlyClips, OnTheFlyHands
+from hand_perception.synthetic.on_the_fly import OnTheFlyHands, on_the_fly_clips
 from hand_perception.synthetic.people import DataSpec, person_scene, person_spec, take_scene
 from hand_perception.synthetic.scene import Scene, SceneSpec
 
@@ -68,6 +69,16 @@ def test_people_differ_in_hands_skin_table_and_camera():
     specs = [person_spec(SPEC, subject) for subject in (1, 2, 3)]
     for name in ('seed', 'hand_scale', 'noise_sigma', 'effects'):
         assert len({getattr(spec, name) for spec in specs}) == 3, name
+
+
+@pytest.mark.parametrize('stray', [0.0, 0.02, 0.12])
+def test_hands_differ_in_size_by_what_is_asked_for(stray):
+    spec = dataclasses.replace(SPEC, hand_sizes=stray)
+    sizes = [person_spec(spec, subject).hand_scale for subject in range(40)]
+    assert max(sizes) - 1 == pytest.approx(stray, rel=0.2)
+    assert 1 - min(sizes) == pytest.approx(stray, rel=0.2)
+    others = [person_spec(SPEC, subject).seed for subject in range(40)]
+    assert [person_spec(spec, subject).seed for subject in range(40)] == others
 
 
 def test_any_number_of_processes_writes_the_same_files(root, tmp_path):
@@ -206,7 +217,7 @@ def test_readers_may_be_sent_to_other_processes(root):
 
 
 def test_on_the_fly_gives_the_same_clips_as_the_files(root):
-    fresh = OnTheFlyClips(
+    fresh = on_the_fly_clips(
         SPEC, 'val', windows='training', window=4, pose_window=2, spacing=2
     )  # fmt: skip
     stored = clips(root, 'val', windows='training', spacing=2)
@@ -246,7 +257,7 @@ def test_on_the_fly_gives_the_same_hands_as_the_files(root):
 
 def test_on_the_fly_refuses_scripts_that_show_several_actions():
     with pytest.raises(ConfigError, match='need the script acts'):
-        OnTheFlyClips(DataSpec(script='desk'), 'train', windows='training')
+        on_the_fly_clips(DataSpec(script='desk'), 'train', windows='training')
 
 
 @pytest.mark.parametrize(
@@ -257,6 +268,7 @@ def test_on_the_fly_refuses_scripts_that_show_several_actions():
         ({'quality': 101}, 'quality 1 to 100'),
         ({'width': 10}, '64 x 48 pixels or more'),
         ({'variety': 2.0}, 'variety must lie between 0 and 1'),
+        ({'hand_sizes': 0.5}, 'hand_sizes must lie between 0 and 0.3'),
     ],
 )
 def test_data_that_cannot_be_made_are_refused(change, message):
