@@ -28,6 +28,12 @@ from hand_perception.training.htt_places import PlacesHead
 from hand_perception.training.htt_settings import HttModelSettings
 
 _logger = logging.getLogger(__name__)
+#: Channels of the first stage from which images go through the backbone channels last, which is
+#: faster. With 8 of them torch 2.13's gradient of the next convolution writes beyond its memory
+#: on CPUs.
+_LAST_FROM: Final = 16
+#: Ending of weights of HTT as a training writes them.
+_OURS: Final = '.safetensors'
 #: Layers whose shapes follow from the classes.
 _OF_CLASSES: Final = (
     'obj_classification.', 'olabel_to_action_input.', 'action_classification.',
@@ -85,10 +91,13 @@ class TrainableHtt(nn.Module):
         seen = not_padding.nonzero()[:, 0]
         told, found = self._features(images[seen])
         features = told.new_zeros(len(images), told.shape[1]).index_copy(0, seen, told)
-        output = run_clips(
-            self.module, features, not_padding, window=self.window, pose_window=self.pose_window,
-            lookahead=self.lookahead,
-        )  # fmt: skip
+        # The backbone takes nearly all of the time; what follows tells hundreds of pixels to parts
+        # of one, which 16 bits do not hold.
+        with torch.autocast(images.device.type, enabled=False):
+            output = run_clips(
+                self.module, features, not_padding, window=self.window,
+                pose_window=self.pose_window, lookahead=self.lookahead,
+            )  # fmt: skip
         return output.hand_raw, output.object_logits, output.action_logits, found
 
     def forget_gradients_of_heads(self) -> None:
@@ -111,14 +120,14 @@ class TrainableHtt(nn.Module):
         return features, found
 
     def _piece(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        # Not channels last: torch 2.13's gradient of a convolution from 8 channels to 16 with
-        # stride 2 then writes beyond its memory on CPUs.
-        planes = images.permute(0, 3, 1, 2).contiguous()
-        inputs = planes.float() / 255 - IMAGE_OFFSET
-        if self.places is None:
-            return self.module.features(inputs), inputs.new_zeros(0)
-        cells = self.module.meshregnet.base_net.cells(inputs)
-        return cells.mean((2, 3)), self.places(cells)
+        backbone = self.module.meshregnet.base_net
+        planes = images.permute(0, 3, 1, 2)
+        if backbone.conv1.out_channels < _LAST_FROM:
+            planes = planes.contiguous()
+        cells = backbone.cells(planes.float() / 255 - IMAGE_OFFSET).float()
+        with torch.autocast(images.device.type, enabled=False):
+            found = cells.new_zeros(0) if self.places is None else self.places(cells)
+            return cells.mean((2, 3)), found
 
 
 def as_output(answers: Answers) -> HttOutput:
@@ -161,7 +170,9 @@ def start_module(
         _go_on(module, settings.weights)
     else:
         start_backbone(module.meshregnet.base_net)
-        if settings.backbone:
+        if settings.backbone.endswith(_OURS):
+            _take_backbone(settings.backbone, module.meshregnet.base_net)
+        elif settings.backbone:
             load_backbone(settings.backbone, module.meshregnet.base_net)
     if settings.positions == 'learned':
         module.transformer_pe.learn()
@@ -227,6 +238,18 @@ def _go_on(module: HttModule, path: str) -> None:
     module.load_state_dict({name: found[name] for name in wanted if name not in other} | {
         name: wanted[name] for name in other
     })  # fmt: skip
+
+
+def _take_backbone(path: str, backbone: ResNet18) -> None:
+    """Begin with the backbone of weights of HTT."""
+    loaded = load_module(path)
+    found, width = loaded.module.meshregnet.base_net, backbone.fc.in_features
+    if loaded.sizes.width != width:
+        raise ConfigError(
+            f'the backbone of {loaded.path} has width {loaded.sizes.width} and model.width is '
+            f'{width}; set it to {loaded.sizes.width}'
+        )
+    backbone.load_state_dict(found.state_dict())
 
 
 def _check(settings: HttModelSettings, pose_window: int) -> None:

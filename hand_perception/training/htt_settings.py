@@ -47,7 +47,8 @@ class HttModelSettings(Settings):
     backbone: str = make_setting(
         '',
         'ResNet-18 of ImageNet to start from, as torchvision publishes it '
-        '(resnet18-5c106cde.pth); empty: random numbers.',
+        '(resnet18-5c106cde.pth), or weights of HTT (.safetensors) whose backbone is taken; '
+        'empty: random numbers.',
     )
     width: int = make_setting(
         512, 'Numbers of a token and channels of the last stage; 8 divides it.', minimum=8

@@ -13,6 +13,7 @@ import training_reference
 from hand_perception.errors import ConfigError, DatasetError, WeightsError
 from hand_perception.labels import load_label_map
 from hand_perception.models.htt.checkpoint import read_checkpoint
+from hand_perception.models.htt.module import run_clips
 from hand_perception.models.htt.network import HttNetwork
 from hand_perception.models.htt.weight_files import load_module
 from hand_perception.training.htt_batches import HttBatch
@@ -87,13 +88,14 @@ def test_two_steps_through_the_task_are_the_official_ones():
 def test_images_that_fill_up_do_not_pass_the_backbone(monkeypatch):
     task, batch = official_task('fpha'), official_batch('fpha')
     sizes = []
-    features = task.modules[MODULE].module.features
+    backbone = task.modules[MODULE].module.meshregnet.base_net
+    cells = backbone.cells
 
     def counted(images):
         sizes.append(len(images))
-        return features(images)
+        return cells(images)
 
-    monkeypatch.setattr(task.modules[MODULE].module, 'features', counted)
+    monkeypatch.setattr(backbone, 'cells', counted)
     kept = torch.arange(64, 96)  # the third clip, of which one image counts
     with torch.no_grad():
         answers = task.modules[MODULE](batch.images[kept], batch.not_padding[kept])
@@ -325,6 +327,56 @@ def test_backbone_of_another_kind_is_refused(tmp_path):
         small(backbone=str(path))
     with pytest.raises(WeightsError, match=r'does not exist; download https'):
         small(backbone=str(tmp_path / 'none.pth'))
+
+
+def test_backbone_is_taken_from_weights_of_htt(root, tmp_path):
+    path = tmp_path / 'first.safetensors'
+    task = make_task(htt_training.sections(root))
+    task.save(path, step=1)
+    first, found = task.modules[MODULE].module, small(backbone=str(path))
+    for name, tensor in found.meshregnet.base_net.state_dict().items():
+        assert torch.equal(tensor, first.meshregnet.base_net.state_dict()[name]), name
+    assert not torch.equal(found.action_token, first.action_token)
+    width = htt_training.MODEL['width']
+    with pytest.raises(ConfigError, match=f'has width {width} and model.width is {2 * width}'):
+        small(backbone=str(path), width=2 * width)
+
+
+@pytest.mark.parametrize('width', [64, 128])  # in planes; with channels last
+def test_order_of_images_in_memory_changes_nothing(width):
+    module = small(width=width)
+    network = TrainableHtt(module, window=2, pose_window=2)
+    images = torch.randint(0, 256, (2, 270, 480, 3), dtype=torch.uint8)
+    raw, _, _, _ = network(images, torch.ones(2))
+    planes = images.permute(0, 3, 1, 2).contiguous().float() / 255 - 0.5
+    wanted = run_clips(module, module.features(planes), torch.ones(2), window=2, pose_window=2)
+    torch.testing.assert_close(raw, wanted.hand_raw, rtol=1e-4, atol=1e-5)
+    gradients = []
+    for output in (raw, wanted.hand_raw):
+        module.zero_grad()
+        output.square().sum().backward()
+        gradients.append(module.meshregnet.base_net.conv1.weight.grad.clone())
+    largest = float(gradients[0].abs().max())
+    assert largest > 0
+    # Rectifiers change at zero, where rounding decides.
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=0.02 * largest)
+
+
+def test_joints_keep_32_bits_whatever_the_precision_of_the_backbone(monkeypatch):
+    module = small(width=128)
+    network = TrainableHtt(module, window=2, pose_window=2, has_places=True)
+    images = torch.randint(0, 256, (2, 270, 480, 3), dtype=torch.uint8)
+    cells = []
+    backbone = module.meshregnet.base_net
+    forward = backbone.cells
+    monkeypatch.setattr(backbone, 'cells', lambda x: cells.append(forward(x)) or cells[-1])
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        raw, _, _, found = network(images, torch.ones(2))
+    assert cells[0].dtype == torch.bfloat16
+    with torch.no_grad():
+        features = cells[0].float().mean((2, 3))
+        wanted = run_clips(module, features, torch.ones(2), window=2, pose_window=2).hand_raw
+    assert torch.equal(raw, wanted) and found.dtype == torch.float32
 
 
 def test_statistics_of_batch_normalisation_learn_only_where_they_are_told_to():
