@@ -259,6 +259,11 @@ def _check(settings: HttModelSettings, pose_window: int) -> None:
         raise ConfigError('model.mean_pose is for networks that start anew, without model.weights')
     if settings.weights and settings.backbone:
         raise ConfigError('give model.weights or model.backbone, not both')
+    if settings.freeze == 'backbone' and not settings.weights and not settings.backbone:
+        raise ConfigError(
+            'model.freeze is backbone, which would stay random: give model.backbone or '
+            'model.weights'
+        )
     if settings.batch_norm == 'learned' and settings.images_at_once:
         raise ConfigError(
             'model.images_at_once cuts batches into pieces, which batch_norm learned must not be: '

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from hand_perception.errors import ConfigError
 from hand_perception.models.device import select_device
+from hand_perception.models.hamer.precision import has_fast_bf16
 from hand_perception.optional import require
 from hand_perception.training.batches import mapped_tensors
 from hand_perception.training.settings import RunSettings
@@ -35,7 +36,8 @@ def make_fabric(run: RunSettings) -> Any:
     lightning = require('lightning_fabric', purpose=purpose, install=_INSTALL)
     logging.getLogger('lightning_fabric').setLevel(logging.WARNING)
     logging.getLogger('lightning.fabric').setLevel(logging.WARNING)
-    kind = select_device(run.device).type
+    device = select_device(run.device)
+    kind = device.type
     if kind == 'cpu' and run.precision == '16-mixed':
         raise ConfigError(
             'run.precision 16-mixed needs a GPU; a CPU has 32-true, as exact as it gets, and '
@@ -49,10 +51,17 @@ def make_fabric(run: RunSettings) -> Any:
         strategy = strategies.DDPStrategy(timeout=_PATIENCE)
     fabric = lightning.Fabric(
         accelerator=kind, devices=here, num_nodes=everywhere // here, strategy=strategy,
-        precision=run.precision,
+        precision=precision_on(device, run.precision),
     )  # fmt: skip
     fabric.launch()
     return fabric
+
+
+def precision_on(device: torch.device, wanted: str) -> str:
+    """Say which numbers ``run.precision`` means on a device; ``auto`` is up to it."""
+    if wanted != 'auto':
+        return wanted
+    return 'bf16-mixed' if has_fast_bf16(device) else '32-true'
 
 
 def seed_step(seed: int, batch: int, rank: int) -> None:

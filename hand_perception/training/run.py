@@ -10,7 +10,7 @@ from hand_perception.errors import ConfigError
 from hand_perception.training.log import RunLog
 from hand_perception.training.loop import Outcome, Run
 from hand_perception.training.networks import Network
-from hand_perception.training.processes import make_fabric
+from hand_perception.training.processes import make_fabric, precision_on
 from hand_perception.training.run_folder import RunFolder
 from hand_perception.training.training_file import Sections
 
@@ -89,7 +89,9 @@ def run_training(
             {
                 'command': list(command), 'seed': sections.run.seed, 'from_step': run.step,
                 'total_steps': run.total_steps, 'processes': fabric.world_size,
-                'device': str(fabric.device), 'changed': _changes(before, sections),
+                'device': str(fabric.device),
+                'precision': precision_on(fabric.device, sections.run.precision),
+                'changed': _changes(before, sections),
             }
         )  # fmt: skip
     with RunLog(

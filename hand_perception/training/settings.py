@@ -27,8 +27,9 @@ class RunSettings(Settings):
     )
     precision: str = make_setting(
         '32-true',
-        'Numbers of the forward pass; mixed ones are for GPUs.',
-        choices=('32-true', 'bf16-mixed', '16-mixed'),
+        'Numbers of the forward pass; auto takes bf16-mixed where the device is fast at it, else '
+        '32-true. 16-mixed is for GPUs.',
+        choices=('32-true', 'bf16-mixed', '16-mixed', 'auto'),
     )
     device: str = make_setting(
         'auto',

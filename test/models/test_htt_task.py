@@ -253,6 +253,7 @@ def test_picture_shows_images_of_the_first_clip(root):
     [
         ({'width': 60}, 'model.width must be a multiple of 8'),
         ({'weights': 'a', 'backbone': 'b'}, 'give model.weights or model.backbone'),
+        ({'freeze': 'backbone'}, 'which would stay random: give model.backbone or model.weights'),
         ({'weights': 'a', 'mean_pose': True}, 'model.mean_pose is for networks that start anew'),
         ({'batch_norm': 'learned', 'images_at_once': 2}, 'images_at_once to 0|set it to 0'),
         ({'lookahead': 1}, 'lookahead is for pose_windows sliding'),
@@ -393,8 +394,11 @@ def test_statistics_of_batch_normalisation_learn_only_where_they_are_told_to():
         assert torch.equal(norm.running_mean, after)
 
 
-def test_frozen_backbone_gets_no_gradient(root):
-    task = make_task(htt_training.sections(root, model={'freeze': 'backbone'}))
+def test_frozen_backbone_gets_no_gradient(root, tmp_path):
+    path = tmp_path / 'first.safetensors'
+    make_task(htt_training.sections(root)).save(path, step=1)
+    model = {'freeze': 'backbone', 'backbone': str(path)}
+    task = make_task(htt_training.sections(root, model=model))
     step(task, task.collate([task.data[Draw(0, n)] for n in range(2)]))
     with_gradient = {
         name.split('.')[1]

@@ -204,6 +204,16 @@ def test_coarse_numbers_train_too_and_results_stay_fine(tmp_path):
     assert fine.outcome.best == pytest.approx(done.outcome.best, rel=0.5)
 
 
+@pytest.mark.parametrize(('is_fast', 'wanted'), [(True, 'bf16-mixed'), (False, '32-true')])
+def test_precision_is_chosen_by_what_the_device_is_fast_at(tmp_path, monkeypatch, is_fast, wanted):
+    monkeypatch.setattr('hand_perception.training.processes.has_fast_bf16', lambda device: is_fast)
+    train(tmp_path / 'auto', 'run.precision=auto', 'run.steps=2')
+    train(tmp_path / 'told', f'run.precision={wanted}', 'run.steps=2')
+    assert losses(tmp_path / 'auto') == losses(tmp_path / 'told')
+    (start,) = json.loads(RunFolder(tmp_path / 'auto').record.read_text())['starts']
+    assert start['precision'] == wanted
+
+
 def test_scale_of_16_bit_gradients_is_part_of_the_state(tmp_path, monkeypatch):
     """With what lightning-fabric has on a GPU, on a CPU."""
     from lightning_fabric import Fabric
