@@ -4,8 +4,7 @@
 
 A small network lifts the true pixels of both hands of an image of a synthetic data set to space.
 What it misses on people whom it never saw is what nobody tells from where joints are in one image,
-above all whether a hand is small or far: networks that see the image can hardly do better, and
-so there is no sense in asking more of them.
+above all whether a hand is small or far: networks that see the image can do little better.
 """
 
 import argparse
