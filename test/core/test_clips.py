@@ -10,7 +10,7 @@ import ego_trees
 import numpy as np
 import pytest
 
-from hand_perception.datasets import image_lmdb
+from hand_perception.datasets import image_files, image_lmdb
 from hand_perception.datasets.clips import open_clips, open_images, open_split
 from hand_perception.datasets.image_lmdb import LmdbImages
 from hand_perception.errors import ConfigError, DatasetError, MissingPackageError
@@ -159,6 +159,21 @@ def test_a_damaged_image_is_named(trees, tmp_path, kind, damage, message):
     with pytest.raises(DatasetError, match=message) as refused:
         clips[0]
     assert path.name in str(refused.value)
+
+
+@pytest.mark.parametrize('ending', ['jpg', 'png'])
+def test_images_are_red_green_blue_with_any_opencv(monkeypatch, ending):
+    drawn = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    drawn = cv2.resize(drawn, (64, 48), interpolation=cv2.INTER_CUBIC)
+    _, content = cv2.imencode(f'.{ending}', drawn)
+    image = image_files.decode_rgb(content.tobytes())
+    assert image.dtype == np.uint8 and image.shape == (48, 64, 3)
+    decoded = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(image, decoded[..., ::-1])
+    monkeypatch.setattr(image_files, '_READ_RGB', 0)  # as before 4.11
+    np.testing.assert_array_equal(image_files.decode_rgb(content.tobytes()), image)
+    assert image_files.decode_rgb(b'') is None
+    assert image_files.decode_rgb(b'no image') is None
 
 
 def test_an_image_of_another_size_is_refused_with_what_to_do(tmp_path):
