@@ -97,16 +97,16 @@ class ClipDataset:
         frames, not_padding = clip_frames(
             start, segment.num_frames, window=self.window, spacing=self.spacing
         )
-        truth = self.truth(number)
+        read, truth = self._read(number, frames, int(not_padding.sum()))
+        images = np.empty((len(frames), *read[0].shape), np.uint8)
+        for place, image in enumerate(read):
+            images[place] = image
+        images[len(read) :] = read[-1]
         return Sample(
             dataset=self.split.dataset,
             segment=segment.name,
-            images=self._read(segment, frames, int(not_padding.sum())),
-            truth=HandTruth(
-                joints_3d=truth.joints_3d[frames],
-                joints_2d=truth.joints_2d[frames],
-                hand_valid=truth.hand_valid[frames],
-            ),
+            images=images,
+            truth=truth,
             is_right=self.split.is_right,
             K=np.repeat(self.split.K[None].astype(np.float32), self.window, axis=0),
             action=segment.action,
@@ -121,13 +121,17 @@ class ClipDataset:
             self._truth[number] = self.split.truth(self.split.segments[number])
         return self._truth[number]
 
-    def _read(self, segment: Segment, frames: IndexArray, count: int) -> ImageArray:
-        read = self.images.read(segment, frames[:count].tolist())
-        images = np.empty((len(frames), *read[0].shape), np.uint8)
-        for place, image in enumerate(read):
-            images[place] = image
-        images[count:] = read[-1]
-        return images
+    def _read(
+        self, number: int, frames: IndexArray, count: int
+    ) -> tuple[list[ImageArray], HandTruth]:
+        """Read the first ``count`` of some images of a segment, and the hands of all of them."""
+        read = self.images.read(self.split.segments[number], frames[:count].tolist())
+        truth = self.truth(number)
+        return read, HandTruth(
+            joints_3d=truth.joints_3d[frames],
+            joints_2d=truth.joints_2d[frames],
+            hand_valid=truth.hand_valid[frames],
+        )
 
 
 def open_clips(

@@ -27,7 +27,7 @@ from hand_perception.datasets.synthetic_files import (
 )
 from hand_perception.datasets.synthetic_hands import VISIBLE
 from hand_perception.datasets.tables import no_such_split
-from hand_perception.datasets.windows import SPACING
+from hand_perception.datasets.windows import SPACING, IndexArray
 from hand_perception.datatypes import DoubleArray, ImageArray
 from hand_perception.errors import ConfigError
 from hand_perception.models.htt.constants import POSE_WINDOW, WINDOW
@@ -98,22 +98,34 @@ class OnTheFlyImages:
         return [self.split.picture(segment.row - 1, frame)[0] for frame in frames]
 
 
-def on_the_fly_clips(
-    spec: DataSpec, split: str, *, windows: str, window: int = WINDOW,
-    pose_window: int = POSE_WINDOW, spacing: int = SPACING,
-) -> ClipDataset:  # fmt: skip
-    """Give the same clips as ``datasets.clips.open_clips('synthetic', ...)`` does from files.
+class OnTheFlyClips(ClipDataset):
+    """Clips of one split; the same as ``datasets.clips.open_clips('synthetic', ...)`` gives."""
 
-    Arguments are those of ``open_clips``.
+    def __init__(
+        self, spec: DataSpec, split: str, *, windows: str, window: int = WINDOW,
+        pose_window: int = POSE_WINDOW, spacing: int = SPACING,
+    ) -> None:  # fmt: skip
+        """Choose the clips; arguments are those of ``open_clips``.
 
-    Raises:
-        ConfigError: a choice cannot be, or actions would be known only afterwards.
-    """
-    opened = on_the_fly_split(spec, split)
-    return ClipDataset(
-        opened, OnTheFlyImages(opened), windows=windows, window=window, pose_window=pose_window,
-        spacing=spacing,
-    )  # fmt: skip
+        Raises:
+            ConfigError: a choice cannot be, or actions would be known only afterwards.
+        """
+        self._rendered = on_the_fly_split(spec, split)
+        super().__init__(
+            self._rendered, OnTheFlyImages(self._rendered), windows=windows, window=window,
+            pose_window=pose_window, spacing=spacing,
+        )  # fmt: skip
+
+    def _read(
+        self, number: int, frames: IndexArray, count: int
+    ) -> tuple[list[ImageArray], HandTruth]:
+        # The hands of images that are rendered anyway, not of the whole recording.
+        pictures = [self._rendered.picture(number, frame) for frame in frames[:count].tolist()]
+        read, told = (list(parts) for parts in zip(*pictures, strict=True))
+        truth = hand_truth(told + told[-1:] * (len(frames) - count))
+        return read, HandTruth(
+            joints_3d=truth.joints_3d, joints_2d=truth.joints_2d, hand_valid=truth.hand_valid
+        )
 
 
 class OnTheFlyHands:

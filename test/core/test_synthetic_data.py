@@ -21,7 +21,7 @@ from hand_perception.errors import ConfigError, DatasetError
 from hand_perception.geometry import mirror_axis_angle, mirror_points
 from hand_perception.models.hand_model import load_hand_model
 from hand_perception.synthetic.data_set import write_data_set
-from hand_perception.synthetic.on_the_fly import OnTheFlyHands, on_the_fly_clips
+from hand_perception.synthetic.on_the_fly import OnTheFlyClips, OnTheFlyHands
 from hand_perception.synthetic.people import DataSpec, person_scene, person_spec, take_scene
 from hand_perception.synthetic.scene import Scene, SceneSpec
 
@@ -217,7 +217,7 @@ def test_readers_may_be_sent_to_other_processes(root):
 
 
 def test_on_the_fly_gives_the_same_clips_as_the_files(root):
-    fresh = on_the_fly_clips(
+    fresh = OnTheFlyClips(
         SPEC, 'val', windows='training', window=4, pose_window=2, spacing=2
     )  # fmt: skip
     stored = clips(root, 'val', windows='training', spacing=2)
@@ -257,7 +257,7 @@ def test_on_the_fly_gives_the_same_hands_as_the_files(root):
 
 def test_on_the_fly_refuses_scripts_that_show_several_actions():
     with pytest.raises(ConfigError, match='need the script acts'):
-        on_the_fly_clips(DataSpec(script='desk'), 'train', windows='training')
+        OnTheFlyClips(DataSpec(script='desk'), 'train', windows='training')
 
 
 @pytest.mark.parametrize(
