@@ -18,6 +18,7 @@ from hand_perception.datasets.synthetic_files import TABLE
 from hand_perception.errors import ConfigError
 from hand_perception.synthetic.data_set import write_data_set
 from hand_perception.synthetic.people import SCRIPT_CHOICES, DataSpec
+from hand_perception.synthetic.spec_file import begin_data_set
 
 
 def add_actions(actions: Any) -> None:
@@ -68,6 +69,10 @@ def _add_synthetic(actions: Any) -> None:
     action.add_argument(
         '--hand-sizes', type=float, default=usual.hand_sizes, metavar='SHARE',
         help='how far sizes of hands stray from the mean, 0 to 0.3 (0.12, as those of adults)',
+    )  # fmt: skip
+    action.add_argument(
+        '--plan-only', action='store_true',
+        help='write only spec.json, from which a training renders what it needs',
     )  # fmt: skip
     _add_processes(action)
     action.set_defaults(run=run_synthetic)
@@ -190,6 +195,10 @@ def run_synthetic(options: argparse.Namespace) -> int:
         hand_sizes=options.hand_sizes, supersampling=options.supersampling,
         quality=options.quality, **read_size(options.size),
     )  # fmt: skip
+    if options.plan_only:
+        path = begin_data_set(spec, Path(options.folder).expanduser())
+        print(f'{path}: name it in the place of the folder to train without a disk')
+        return 0
     takes = spec.takes
     with tqdm(total=len(takes) * spec.frames, unit='image', disable=None) as bar:
         for _ in write_data_set(spec, options.folder, num_processes=options.processes):

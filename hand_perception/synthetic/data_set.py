@@ -8,9 +8,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from hand_perception.datasets.begun_folder import begin_or_go_on
 from hand_perception.datasets.shards import Shard, write_shard
 from hand_perception.datasets.side_by_side import check_processes, side_by_side
 from hand_perception.datasets.synthetic_files import (
@@ -23,10 +22,8 @@ from hand_perception.datasets.synthetic_files import (
 from hand_perception.synthetic.frame_files import SHARE_DECIMALS, json_bytes, take_members
 from hand_perception.synthetic.people import LABELS, DataSpec, Take, person_scene, take_scene
 from hand_perception.synthetic.scene import Scene
+from hand_perception.synthetic.spec_file import begin_data_set
 from hand_perception.whole_files import remove_unfinished, whole_file
-
-#: Written first, so that a run that goes on cannot mix two specs.
-SPEC_FILE: Final = 'spec.json'
 
 
 def write_data_set(spec: DataSpec, root: str | Path, *, num_processes: int = 1) -> Iterator[Take]:
@@ -45,10 +42,7 @@ def write_data_set(spec: DataSpec, root: str | Path, *, num_processes: int = 1) 
     """
     check_processes(num_processes)
     folder = Path(root).expanduser()
-    begin_or_go_on(
-        folder / SPEC_FILE, dataclasses.asdict(spec),
-        is_taken=any((folder / name).exists() for name in (*SPLITS, TABLE)),
-    )  # fmt: skip
+    begin_data_set(spec, folder)
     takes = spec.takes
     missing = []
     for take in takes:

@@ -14,6 +14,8 @@ from hand_perception.datasets.sample import Sample
 from hand_perception.datatypes import FloatArray
 from hand_perception.errors import ConfigError
 from hand_perception.models.hamer.checkpoint import MANO
+from hand_perception.synthetic.on_the_fly import OnTheFlyHands
+from hand_perception.synthetic.spec_file import is_spec_file, read_spec
 from hand_perception.training.hamer_batches import BOX_GROWTH, HandCrops
 from hand_perception.training.hamer_samples import HamerSamples
 from hand_perception.training.hamer_settings import HamerDataSettings
@@ -184,6 +186,8 @@ def parse_sources(text: str, *, setting: str) -> list[Source]:
 
 
 def _open(source: Source, split: str, mano_dir: str) -> HandImages:
+    if is_spec_file(source.kind, source.root):
+        return OnTheFlyHands(read_spec(source.root), split)
     if source.kind == 'freihand' and mano_dir:
         return open_hands(source.kind, source.root, split, mano_dir=mano_dir)
     return open_hands(source.kind, source.root, split)

@@ -1,11 +1,19 @@
 """The data sets of a training of HTT: clips to learn from, and held-out ones."""
 
-import numpy as np
+from typing import Final
 
 from hand_perception.datasets.clips import ClipDataset, open_clips
 from hand_perception.datasets.sample import Sample
+from hand_perception.datatypes import DoubleArray
 from hand_perception.errors import ConfigError, DatasetError
+from hand_perception.evaluation.mean_pose import mean_pose
+from hand_perception.synthetic.on_the_fly import OnTheFlyClips
+from hand_perception.synthetic.spec_file import is_spec_file, read_spec
+from hand_perception.training.hand_statistics import evenly
 from hand_perception.training.htt_settings import HttDataSettings
+
+#: Recordings of which the mean pose is taken where their hands have to be computed: half a minute.
+_RENDERED_FOR_MEAN: Final = 50
 
 
 class SomeClips:
@@ -15,8 +23,7 @@ class SomeClips:
         """Choose ``count`` clips; 0 or more than there are: all."""
         self.clips = clips
         total = len(clips)
-        count = min(count or total, total)
-        self._numbers = np.linspace(0, total - 1, count).round().astype(np.int64)
+        self._numbers = evenly(total, count or total)
 
     def __len__(self) -> int:
         """How many clips were chosen."""
@@ -24,7 +31,7 @@ class SomeClips:
 
     def __getitem__(self, index: int) -> Sample:
         """Read a clip."""
-        return self.clips[int(self._numbers[index])]
+        return self.clips[self._numbers[index]]
 
 
 def open_training(settings: HttDataSettings) -> ClipDataset:
@@ -50,11 +57,27 @@ def open_validation(settings: HttDataSettings) -> SomeClips | None:
     return SomeClips(clips, settings.validation_clips)
 
 
+def mean_pose_of(clips: ClipDataset) -> DoubleArray:
+    """Average the annotated hands of all recordings, or of some that nobody has rendered yet.
+
+    Returns:
+        (21 S, 3) metres, camera optical frame; NaN of a hand that is annotated nowhere.
+    """
+    count = len(clips.split.segments)
+    limit = _RENDERED_FOR_MEAN if isinstance(clips, OnTheFlyClips) else count
+    return mean_pose(clips.truth(number) for number in evenly(count, limit))
+
+
 def _open(settings: HttDataSettings, split: str, *, windows: str) -> ClipDataset:
     if not settings.root:
         raise ConfigError(
             f'data.root is empty: give the folder of {settings.kind} with data.root=FOLDER'
         )
+    if is_spec_file(settings.kind, settings.root):
+        return OnTheFlyClips(
+            read_spec(settings.root), split, windows=windows, window=settings.window,
+            pose_window=settings.pose_window, spacing=settings.spacing,
+        )  # fmt: skip
     return open_clips(
         settings.kind, settings.root, split, windows=windows, window=settings.window,
         pose_window=settings.pose_window, spacing=settings.spacing, images=settings.images,

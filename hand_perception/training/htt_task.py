@@ -12,12 +12,11 @@ from hand_perception.actions import LabelMap
 from hand_perception.datasets.windows import spacing_at
 from hand_perception.datatypes import NUM_JOINTS, DoubleArray, ImageArray
 from hand_perception.errors import ConfigError, DatasetError
-from hand_perception.evaluation.mean_pose import mean_pose
 from hand_perception.models.htt.export import write_module
 from hand_perception.models.htt.options_file import HttOptions
 from hand_perception.models.htt.weight_files import VIDEO_HZ
 from hand_perception.training.htt_batches import HttBatch, HttClips, Samples, collate_clips
-from hand_perception.training.htt_data import open_training, open_validation
+from hand_perception.training.htt_data import mean_pose_of, open_training, open_validation
 from hand_perception.training.htt_losses import HttLossWeights, PoseNorm, htt_losses, lift_joints
 from hand_perception.training.htt_network import (
     TrainableHtt,
@@ -209,7 +208,7 @@ def make_task(sections: HttSections) -> HttTask:
     # Reads all annotations, one file for each image of H2O.
     mean = None
     if model.mean_pose or data.validation_split:
-        mean = mean_pose(clips.truth(number) for number in range(len(clips.split.segments)))
+        mean = mean_pose_of(clips)
     if model.mean_pose and mean is not None:
         if np.isnan(mean).any():
             raise DatasetError(
