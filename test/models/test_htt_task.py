@@ -207,7 +207,7 @@ def test_mean_pose_is_not_read_where_nothing_needs_it(root, monkeypatch):
     def read(*_):
         raise AssertionError('read')
 
-    monkeypatch.setattr('hand_perception.training.htt_task.mean_pose', read)
+    monkeypatch.setattr('hand_perception.training.htt_data.mean_pose', read)
     make_task(htt_training.sections(root))
     for group in ({'model': {'mean_pose': True}}, {'data': {'validation_split': 'val'}}):
         with pytest.raises(AssertionError, match='read'):
@@ -216,7 +216,7 @@ def test_mean_pose_is_not_read_where_nothing_needs_it(root, monkeypatch):
 
 def test_mean_pose_of_a_hand_that_is_annotated_nowhere_is_refused(root, monkeypatch):
     monkeypatch.setattr(
-        'hand_perception.training.htt_task.mean_pose', lambda truths: np.full((42, 3), np.nan)
+        'hand_perception.training.htt_data.mean_pose', lambda truths: np.full((42, 3), np.nan)
     )
     with pytest.raises(DatasetError, match='has a hand that is annotated nowhere'):
         make_task(htt_training.sections(root, model={'mean_pose': True}))
@@ -345,13 +345,14 @@ def test_backbone_is_taken_from_weights_of_htt(root, tmp_path):
 
 @pytest.mark.parametrize('width', [64, 128])  # in planes; with channels last
 def test_order_of_images_in_memory_changes_nothing(width):
+    torch.manual_seed(0)
     module = small(width=width)
     network = TrainableHtt(module, window=2, pose_window=2)
     images = torch.randint(0, 256, (2, 270, 480, 3), dtype=torch.uint8)
     raw, _, _, _ = network(images, torch.ones(2))
     planes = images.permute(0, 3, 1, 2).contiguous().float() / 255 - 0.5
     wanted = run_clips(module, module.features(planes), torch.ones(2), window=2, pose_window=2)
-    torch.testing.assert_close(raw, wanted.hand_raw, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(raw, wanted.hand_raw, rtol=1e-4, atol=1e-4)
     gradients = []
     for output in (raw, wanted.hand_raw):
         module.zero_grad()
