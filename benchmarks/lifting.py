@@ -23,6 +23,7 @@ from hand_perception.datatypes import NUM_JOINTS
 from hand_perception.evaluation.hand_pose import PoseEvaluator
 from hand_perception.evaluation.htt_run import benchmark_of
 from hand_perception.evaluation.mean_pose import mean_pose_of_split, mean_pose_scores
+from hand_perception.training.htt_validation import PoseFigures, pose_figures
 
 _SPLITS = ('train', 'val', 'test')
 _HIDDEN = 256
@@ -48,17 +49,17 @@ def main() -> None:
     lift = _learn(*joints['train'], torch.from_numpy(mean).float(), given.steps)
     rows = []
     for name, split in splits.items():
-        rows.append({'split': name, **_measure(lift, split, *joints[name])})
-        base = mean_pose_scores(mean, split).values()
-        told = rows[-1]
-        told['mean_pose_mepe_mm'] = float(np.mean([hand.camera.mean_mm for hand in base]))
-        told['mean_pose_mepe_ra_mm'] = float(np.mean([hand.relative.mean_mm for hand in base]))
+        told = _measure(lift, split, *joints[name])
+        base = pose_figures(mean_pose_scores(mean, split))
         print(
-            f'{name}: MEPE {told["mepe_mm"]:.1f} mm, mean pose {told["mean_pose_mepe_mm"]:.1f} '
-            f'({told["mean_pose_mepe_mm"] / told["mepe_mm"]:.1f} times); MEPE-RA '
-            f'{told["mepe_ra_mm"]:.1f} mm, mean pose {told["mean_pose_mepe_ra_mm"]:.1f} '
-            f'({told["mean_pose_mepe_ra_mm"] / told["mepe_ra_mm"]:.1f} times)'
+            f'{name}: MEPE {told.camera_mm:.1f} mm, mean pose {base.camera_mm:.1f} '
+            f'({base.camera_mm / told.camera_mm:.1f} times); MEPE-RA {told.relative_mm:.1f} mm, '
+            f'mean pose {base.relative_mm:.1f} ({base.relative_mm / told.relative_mm:.1f} times)'
         )
+        rows.append({
+            'split': name, 'mepe_mm': told.camera_mm, 'mepe_ra_mm': told.relative_mm,
+            'mean_pose_mepe_mm': base.camera_mm, 'mean_pose_mepe_ra_mm': base.relative_mm,
+        })  # fmt: skip
     if given.json:
         given.json.write_text(json.dumps({'environment': environment(), 'rows': rows}, indent=2))
 
@@ -109,16 +110,12 @@ def _learn(pixels: Tensor, metres: Tensor, counts: Tensor, mean: Tensor, steps: 
 
 def _measure(
     lift: Any, split: Split, pixels: Tensor, metres: Tensor, counts: Tensor
-) -> dict[str, float]:
+) -> PoseFigures:
     evaluator = PoseEvaluator(benchmark_of(split))
     with torch.no_grad():
         found = lift(_inputs(pixels, counts))
     evaluator.add(found.flatten(1, 2), metres.flatten(1, 2), counts)
-    scores = evaluator.finish().values()
-    return {
-        'mepe_mm': float(np.mean([hand.camera.mean_mm for hand in scores])),
-        'mepe_ra_mm': float(np.mean([hand.relative.mean_mm for hand in scores])),
-    }
+    return pose_figures(evaluator.finish())
 
 
 if __name__ == '__main__':

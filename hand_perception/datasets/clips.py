@@ -1,5 +1,6 @@
 """Clips of FPHA, H2O and synthetic data: windows of segments, images, hands and labels."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -43,7 +44,7 @@ class ImageSource(Protocol):
         """Read images of a segment, (270, 480, 3) uint8 RGB."""
 
 
-class ClipDataset:
+class Clips(ABC):
     """Clips of one split; takes an index and tells its length, as data loaders of torch want.
 
     Annotations of a segment are kept once read, 840 bytes per frame of two hands: 47 MB for the
@@ -51,19 +52,17 @@ class ClipDataset:
 
     Attributes:
         split: where the data lie.
-        images: reads the images.
         starts: (M, 2) segment and first frame in it of each clip.
     """
 
     def __init__(
-        self, split: Split, images: ImageSource, *, windows: str, window: int = WINDOW,
+        self, split: Split, *, windows: str, window: int = WINDOW,
         pose_window: int = POSE_WINDOW, spacing: int = SPACING,
     ) -> None:  # fmt: skip
         """Choose the clips.
 
         Args:
             split: where the data lie.
-            images: reads the images.
             windows: ``training`` or ``evaluation``.
             window: tokens of a clip.
             pose_window: tokens of a pose window, which tells where training clips start.
@@ -73,7 +72,6 @@ class ClipDataset:
             ConfigError: a length or the choice of windows cannot be.
         """
         self.split = split
-        self.images = images
         self.window = window
         self.spacing = spacing
         self.starts = window_starts(
@@ -121,10 +119,42 @@ class ClipDataset:
             self._truth[number] = self.split.truth(self.split.segments[number])
         return self._truth[number]
 
+    @abstractmethod
     def _read(
         self, number: int, frames: IndexArray, count: int
     ) -> tuple[list[ImageArray], HandTruth]:
         """Read the first ``count`` of some images of a segment, and the hands of all of them."""
+
+
+class ClipDataset(Clips):
+    """Clips of one split on disk.
+
+    Attributes:
+        images: reads the images.
+    """
+
+    def __init__(
+        self, split: Split, images: ImageSource, *, windows: str, window: int = WINDOW,
+        pose_window: int = POSE_WINDOW, spacing: int = SPACING,
+    ) -> None:  # fmt: skip
+        """Choose the clips; other arguments and errors are those of ``Clips``.
+
+        Args:
+            split: where the data lie.
+            images: reads the images.
+            windows: ``training`` or ``evaluation``.
+            window: tokens of a clip.
+            pose_window: tokens of a pose window.
+            spacing: frames from one token to the next.
+        """
+        super().__init__(
+            split, windows=windows, window=window, pose_window=pose_window, spacing=spacing
+        )
+        self.images = images
+
+    def _read(
+        self, number: int, frames: IndexArray, count: int
+    ) -> tuple[list[ImageArray], HandTruth]:
         read = self.images.read(self.split.segments[number], frames[:count].tolist())
         truth = self.truth(number)
         return read, HandTruth(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hand_perception.actions import LabelMap
-from hand_perception.datasets.clips import ClipDataset
+from hand_perception.datasets.clips import Clips
 from hand_perception.datasets.sample import HandTruth, Sample
 from hand_perception.datasets.segments import Segment
 from hand_perception.datasets.synthetic_files import (
@@ -87,18 +87,7 @@ class OnTheFlySplit:
         return decode_jpeg(jpeg, take.name), image_truth(record)
 
 
-@dataclass(frozen=True, slots=True)
-class OnTheFlyImages:
-    """Renders the images of a split; see ``clips.ImageSource``."""
-
-    split: OnTheFlySplit
-
-    def read(self, segment: Segment, frames: list[int]) -> list[ImageArray]:
-        """Render images of a segment, (H, W, 3) uint8 RGB."""
-        return [self.split.picture(segment.row - 1, frame)[0] for frame in frames]
-
-
-class OnTheFlyClips(ClipDataset):
+class OnTheFlyClips(Clips):
     """Clips of one split; the same as ``datasets.clips.open_clips('synthetic', ...)`` gives."""
 
     def __init__(
@@ -112,8 +101,8 @@ class OnTheFlyClips(ClipDataset):
         """
         self._rendered = on_the_fly_split(spec, split)
         super().__init__(
-            self._rendered, OnTheFlyImages(self._rendered), windows=windows, window=window,
-            pose_window=pose_window, spacing=spacing,
+            self._rendered, windows=windows, window=window, pose_window=pose_window,
+            spacing=spacing,
         )  # fmt: skip
 
     def _read(

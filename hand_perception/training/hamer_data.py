@@ -1,7 +1,6 @@
 """Data sets of hands by their settings: what HaMeR learns from and is measured on."""
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from hand_perception.datasets.hands import KINDS, HandImages, open_hands
 from hand_perception.datasets.sample import Sample
 from hand_perception.datatypes import FloatArray
 from hand_perception.errors import ConfigError
+from hand_perception.evaluation.ranks import Rank
 from hand_perception.models.hamer.checkpoint import MANO
 from hand_perception.synthetic.on_the_fly import OnTheFlyHands
 from hand_perception.synthetic.spec_file import is_spec_file, read_spec
@@ -124,7 +124,7 @@ def open_data(
     ]
     others = [f'{source.kind}:{source.root}' for source, is_own in zip(sources, own, strict=True)
               if not is_own]  # fmt: skip
-    if others and os.environ.get('RANK', '0') == '0':  # of torchrun
+    if others and Rank.from_environment().is_first:
         _logger.warning(
             'poses and shapes of %s are of another hand than the network poses (%s): only their '
             'keypoints are learned', ', '.join(others), hand_model,

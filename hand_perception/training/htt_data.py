@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hand_perception.datasets.clips import ClipDataset, open_clips
+from hand_perception.datasets.clips import Clips, open_clips
 from hand_perception.datasets.sample import Sample
 from hand_perception.datatypes import DoubleArray
 from hand_perception.errors import ConfigError, DatasetError
@@ -19,7 +19,7 @@ _RENDERED_FOR_MEAN: Final = 50
 class SomeClips:
     """Clips of a data set, evenly spread over it."""
 
-    def __init__(self, clips: ClipDataset, count: int) -> None:
+    def __init__(self, clips: Clips, count: int) -> None:
         """Choose ``count`` clips; 0 or more than there are: all."""
         self.clips = clips
         total = len(clips)
@@ -34,7 +34,7 @@ class SomeClips:
         return self.clips[self._numbers[index]]
 
 
-def open_training(settings: HttDataSettings) -> ClipDataset:
+def open_training(settings: HttDataSettings) -> Clips:
     """Open what is learned from.
 
     Raises:
@@ -57,7 +57,7 @@ def open_validation(settings: HttDataSettings) -> SomeClips | None:
     return SomeClips(clips, settings.validation_clips)
 
 
-def mean_pose_of(clips: ClipDataset) -> DoubleArray:
+def mean_pose_of(clips: Clips) -> DoubleArray:
     """Average the annotated hands of all recordings, or of some that nobody has rendered yet.
 
     Returns:
@@ -68,7 +68,7 @@ def mean_pose_of(clips: ClipDataset) -> DoubleArray:
     return mean_pose(clips.truth(number) for number in evenly(count, limit))
 
 
-def _open(settings: HttDataSettings, split: str, *, windows: str) -> ClipDataset:
+def _open(settings: HttDataSettings, split: str, *, windows: str) -> Clips:
     if not settings.root:
         raise ConfigError(
             f'data.root is empty: give the folder of {settings.kind} with data.root=FOLDER'

@@ -21,7 +21,7 @@ def root(tmp_path_factory):
     return small_runs.make_synthetic(tmp_path_factory.mktemp('data') / 'synthetic')
 
 
-def losses(out):
+def looks(out):
     return [line for line in RunFolder(out).read_figures() if line['kind'] == 'validation']
 
 
@@ -50,14 +50,14 @@ def test_htt_learns_the_same_from_a_plan_as_from_its_files(root, tmp_path, worke
     ]
     for name, tensor in weights[0].items():
         assert torch.equal(tensor, weights[1][name]), name
-    assert losses(tmp_path / 'files') == losses(tmp_path / 'plan') != []
+    assert looks(tmp_path / 'files') == looks(tmp_path / 'plan') != []
 
 
 def test_hamer_learns_from_a_plan(root, tmp_path):
     out, data = tmp_path / 'run', f'synthetic:{root / SPEC_FILE}'
     more = ('data.max_real_poses=4', f'data.validation={data}', 'data.validation_hands=2')
     assert small_runs.train_hamer(out, data, 'run.log_every=1', *more) == 0
-    assert losses(out)[-1]['mpjpe_mm'] > 0
+    assert looks(out)[-1]['mpjpe_mm'] > 0
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_eight_clips_are_learned_by_heart(root):
 
 
 def test_where_hands_of_people_are_that_were_never_seen_is_learned(tmp_path):
-    """What the recipe without ImageNet's weights begins with; all of it takes 25 minutes."""
+    """What the recipe without ImageNet's weights begins with; all of it takes 40 minutes."""
     spec = DataSpec(subjects=16, held_out=4, recordings=1, frames=2, rate_hz=2.0)
     root = htt_training.write_synthetic(tmp_path, spec)
     torch.manual_seed(0)
